@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gate: where a created container waits for `pyrun start`. It outlives the pyrun that created it.
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "init.h"
+
+int open_gate(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    // By descriptor: a path may be longer than a socket's address can hold.
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/gate", stage->state);
+    stage->gate = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (stage->gate < 0) return fail(stage, errno, "make the gate's socket");
+    if (bind(stage->gate, (struct sockaddr *)&address, sizeof address)) return fail(stage, errno, "bind the gate");
+    if (listen(stage->gate, 8)) return fail(stage, errno, "listen at the gate");
+    return 0;
+}
+
+static uid_t peer_user(int descriptor) {
+    struct ucred credentials = {.uid = (uid_t)-1};
+    socklen_t size = sizeof credentials;
+    getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
+    return credentials.uid;
+}
+
+// Both ids are read from inside the container's user namespace, so the creator's looks the same in both.
+static bool may_start(int connection, uid_t creator) {
+    return peer_user(connection) == creator && !expect(connection, "start");
+}
+
+// Nothing that leads out of the container stays open while it waits.
+static void close_setup_descriptors(struct stage *stage) {
+    close_descriptor(&stage->root);
+    close_descriptor(&stage->procfs);
+    close_descriptor(&stage->empty);
+    for (int slot = 0; slot < MAX_BIND_SOURCES; slot++) close_descriptor(&stage->bind_sources[slot]);
+}
+
+int wait_at_gate(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    uid_t creator = peer_user(stage->control);
+    close_setup_descriptors(stage);
+    if (report(stage, "created")) return -1;
+    close_descriptor(&stage->control);
+    stage->report = -1;
+    while (stage->report < 0) {
+        // A connection that says nothing is `pyrun state`, asking whether somebody waits here.
+        int connection = accept4(stage->gate, NULL, NULL, SOCK_CLOEXEC);
+        if (connection < 0 && errno != EINTR && errno != ECONNABORTED) return -1;
+        if (connection >= 0 && may_start(connection, creator)) stage->report = connection;
+        else close_descriptor(&connection);
+    }
+    close_descriptor(&stage->gate);
+    return 0;
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of pyrun-init share: the plan's operations, the state that they hand to each other, and reports.
+#ifndef PYRUN_INIT_H
+#define PYRUN_INIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { MAX_ARGUMENTS = 8, MAX_BIND_SOURCES = 256, MAX_NAMESPACES = 8 };
+
+// A list's elements stand one behind the other in the plan: `count` items, each as the signature's letter says.
+struct list {
+    const uint8_t *items;
+    uint32_t count;
+};
+
+struct bytes {
+    const uint8_t *data;
+    uint32_t length;
+};
+
+union argument {
+    uint64_t number;      // u
+    const char *string;   // s: NUL-terminated in the plan itself
+    struct bytes bytes;   // b
+    struct list strings;  // l
+    struct list numbers;  // n
+};
+
+struct plan {
+    const uint8_t *data;
+    size_t length;
+    uint32_t count;
+};
+
+// The operation that is being carried out, for reports.
+struct step {
+    uint32_t index;
+    const char *name;
+    const char *pointer;
+};
+
+struct opened_namespace {
+    int descriptor;
+    int type;
+};
+
+// Everything that one operation leaves for a later one; -1 stands for a descriptor that is not open.
+struct stage {
+    struct plan plan;
+    struct step step;
+    int report;   // where failures go: the control socket, then the starter's connection
+    int control;  // to the pyrun that creates
+    int state;    // the state directory; closed in the init
+    int gate;     // listening socket
+    int cgroup;   // the container's cgroup directory
+    bool entered_cgroup;
+    struct opened_namespace namespaces[MAX_NAMESPACES];
+    unsigned namespace_count;
+    int bind_sources[MAX_BIND_SOURCES];
+    int root;    // O_PATH descriptor of the container's root, valid before and after the pivot
+    int procfs;  // private detached procfs
+    int empty;   // detached empty read-only tmpfs that masks directories
+    bool in_directory, refused_directory;
+    char *program;
+    char *home;  // "HOME=..." to add to the environment
+};
+
+struct operation {
+    const char *name;
+    const char *signature;
+    int (*execute)(struct stage *stage, const union argument *arguments);
+};
+
+extern const struct operation operations[];
+extern const uint32_t operation_count;
+
+// plan.c
+int plan_open(struct stage *stage, int directory);
+int plan_execute(struct stage *stage);
+const char *list_next_string(struct list *list);
+uint64_t list_next_number(struct list *list);
+
+// report.c: `fail` reports errno-style `error` with words and returns -1, for `return fail(...)`.
+int fail(struct stage *stage, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void warn(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int report(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int expect(int descriptor, const char *message);
+
+// beneath.c: paths inside the container's root.
+int open_beneath(const struct stage *stage, const char *path, uint64_t flags, uint64_t resolve);
+int make_directory_beneath(const struct stage *stage, const char *path, mode_t mode);
+int make_parent_beneath(const struct stage *stage, const char *path, const char **name);
+int make_file_beneath(const struct stage *stage, const char *path);
+
+// procfs.c
+int open_procfs(struct stage *stage, const char *path, int flags);
+
+// Small helpers of more than one file.
+int read_small_file(int directory, const char *path, char *text, size_t size);
+int write_text(int directory, const char *path, const char *text);
+void close_descriptor(int *descriptor);
+bool is_null_device(int descriptor);
+
+#define OPERATION(name) int name(struct stage *stage, const union argument *arguments)
+// cgroup.c
+OPERATION(make_cgroup);
+OPERATION(attach_device_filter);
+OPERATION(enter_cgroup);
+// namespaces.c
+OPERATION(open_namespace);
+OPERATION(join_namespaces);
+OPERATION(unshare_time);
+OPERATION(unshare_namespaces);
+OPERATION(clone_init);
+OPERATION(become_root);
+// gate.c
+OPERATION(open_gate);
+OPERATION(wait_at_gate);
+// root.c
+OPERATION(propagate_root);
+OPERATION(bind_root);
+OPERATION(overlay_root);
+OPERATION(use_root);
+OPERATION(pivot_to_root);
+OPERATION(move_to_root);
+OPERATION(change_root);
+OPERATION(readonly_root);
+// mounts.c
+OPERATION(open_bind_source);
+OPERATION(mount_filesystem);
+OPERATION(bind_mount);
+OPERATION(readonly_mount);
+OPERATION(readonly_path);
+OPERATION(mask_path);
+// devices.c
+OPERATION(make_device);
+OPERATION(make_symlink);
+OPERATION(make_directory);
+// identity.c
+OPERATION(set_hostname);
+OPERATION(set_domainname);
+OPERATION(write_sysctl);
+OPERATION(loopback_up);
+// process.c
+OPERATION(set_oom_score_adj);
+OPERATION(raise_resource_limit);
+OPERATION(set_resource_limit);
+OPERATION(new_session);
+OPERATION(join_session_keyring);
+OPERATION(own_stdio);
+OPERATION(reopen_null);
+OPERATION(set_umask);
+OPERATION(change_directory);
+// privileges.c
+OPERATION(set_no_new_privileges);
+OPERATION(limit_bounding_set);
+OPERATION(set_identity);
+OPERATION(set_capabilities);
+OPERATION(load_seccomp);
+// program.c
+OPERATION(find_home);
+OPERATION(find_program);
+OPERATION(execute_program);
+#undef OPERATION
+
+#endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A procfs of our own that nobody can have mounted something over: CVE-2025-52881 redirected a runtime's writes.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "mountapi.h"
+
+static int new_procfs(void) {
+    int context = fs_open("proc");
+    int tree = context >= 0 && !fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL) ? fs_mount(context, 0) : -1;
+    int error = errno;
+    if (context >= 0) close(context);
+    errno = error;
+    return tree;
+}
+
+// In a user namespace the kernel refuses a new procfs unless one is fully visible; a clone of the host's, without
+// what is mounted below it, is as good: the init can't have changed it.
+static int detached_procfs(void) {
+    int tree = new_procfs();
+    return tree >= 0 ? tree : tree_open(AT_FDCWD, "/proc", OPEN_TREE_CLONE);
+}
+
+int open_procfs(struct stage *stage, const char *path, int flags) {
+    if (stage->procfs < 0) stage->procfs = detached_procfs();
+    if (stage->procfs < 0) return -1;
+    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC),
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
+    return (int)syscall(SYS_openat2, stage->procfs, path, &how, sizeof how);
+}

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""delete: leave nothing of a container, however far its creation came."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from pyrun.container.kill import SIGKILL, send
+from pyrun.errors import PyrunError
+from pyrun.state import CREATED, STOPPED, ContainerMissing, Process, StateDirectory
+from pyrun_cgroups import control
+
+SECONDS_TO_DIE = 10.0
+
+
+def delete(root: str, container_id: str, *, force: bool = False) -> None:
+    """Delete a stopped or created container; with ``force`` one in any state, or none.
+
+    Raises:
+        PyrunError: there is no such container, or it is in another state.
+    """
+    try:
+        state = StateDirectory(root, container_id)
+    except ContainerMissing:
+        if force:
+            return
+        raise
+    try:
+        if not force:
+            _check_deletable(state)
+        elif state.is_locked():
+            _kill(state)  # whoever creates it sees its init die, and lets go of the lock
+        state.lock()
+        destroy(state)
+    except ContainerMissing:
+        pass  # by another delete, at the same time
+    finally:
+        state.close()
+
+
+def destroy(state: StateDirectory) -> None:
+    """End all processes of the container and remove its cgroups and its state directory, which is locked.
+
+    Raises:
+        PyrunError: a process can't be killed, or its cgroup can't be removed.
+    """
+    process = _kill(state)
+    known = state.read_state() or {}
+    cgroup = known.get("cgroup")
+    if cgroup:
+        _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=process is not None)
+    state.remove()
+
+
+def _check_deletable(state: StateDirectory) -> None:
+    known = state.read_state() or {}
+    status = state.status(state.read_process(), known.get("cgroup"))
+    if status not in (STOPPED, CREATED):
+        raise PyrunError(
+            f"cannot delete container {state.container_id} that is not stopped: {status}; kill it first, or use --force"
+        )
+
+
+def _kill(state: StateDirectory) -> Process | None:
+    """Kill the init and all that share its cgroup; return the init if there ever was one."""
+    process = state.read_process()
+    if process is None:
+        return None
+    pidfd = process.open()
+    cgroup = (state.read_state() or {}).get("cgroup")
+    # The init was born in the cgroup only after it was found empty or made, so all in there is the container's.
+    if cgroup and os.path.isdir(cgroup):
+        control.kill_all(cgroup)
+    if pidfd is not None:
+        send(pidfd, SIGKILL)
+        _wait_for_end(pidfd, process)
+        os.close(pidfd)
+    return process
+
+
+def _wait_for_end(pidfd: int, process: Process) -> None:
+    waiter = select.poll()
+    waiter.register(pidfd, select.POLLIN)
+    if not waiter.poll(SECONDS_TO_DIE * 1000):
+        raise PyrunError(
+            f"process {process.pid} does not die of SIGKILL; look at /proc/{process.pid}/stack, then delete again"
+        )
+
+
+def _remove_cgroups(cgroup: str, made: int, *, had_processes: bool) -> None:
+    """Remove the container's cgroup if create made it, and of the cgroups above it those that it made too."""
+    for level in range(made):
+        if level == 0 and had_processes:
+            control.remove(cgroup, SECONDS_TO_DIE)
+        else:
+            try:
+                os.rmdir(cgroup)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return  # others use it by now
+        cgroup = cgroup.rpartition("/")[0]

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""list: the states of all containers below a root."""
+
+from __future__ import annotations
+
+import os
+
+from pyrun.container.state import container_state
+from pyrun.errors import PyrunError
+from pyrun.state import check_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def list_states(root: str) -> list[dict[str, Any]]:
+    """Return the state of every container, in the order of their ids; of those that vanish meanwhile, none."""
+    try:
+        names = sorted(os.listdir(root))
+    except FileNotFoundError:
+        return []
+    states = []
+    for name in names:
+        try:
+            check_id(name)
+            states.append(container_state(root, name))
+        except PyrunError:
+            continue
+    return states

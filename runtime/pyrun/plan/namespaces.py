@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""linux.namespaces and the id mappings: what is joined, what is made, and the clone of the init."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrun.plan import Config
+    from pyrun.plan.operations import Plan
+
+# clone(2), in the order in which they are joined: the user namespace first, because it decides what else is allowed;
+# the mount namespace last, because it changes what a path means.
+CLONE_FLAGS = {
+    "user": 0x10000000,
+    "ipc": 0x08000000,
+    "uts": 0x04000000,
+    "network": 0x40000000,
+    "cgroup": 0x02000000,
+    "time": 0x00000080,
+    "pid": 0x20000000,
+    "mount": 0x00020000,
+}
+
+
+def has(config: Config, kind: str) -> bool:
+    """Whether the container has a namespace of its own of this kind, new or joined."""
+    return _entry(config, kind) is not None
+
+
+def is_new(config: Config, kind: str) -> bool:
+    """Whether a namespace of this kind is made for the container."""
+    entry = _entry(config, kind)
+    return entry is not None and not entry[1].get("path")
+
+
+def join_and_clone(plan: Plan, config: Config) -> None:
+    """Add the outer stage's part: join what has a path, and clone the init into the rest."""
+    joined = [(kind, entry) for kind in CLONE_FLAGS if (entry := _entry(config, kind)) and entry[1].get("path")]
+    for kind, (pointer, namespace) in joined:
+        plan.add("open_namespace", f"{pointer}/path", CLONE_FLAGS[kind], namespace["path"])
+    if any(kind == "user" for kind, _ in joined):
+        plan.add("enter_cgroup", "/linux/namespaces")
+    if joined:
+        plan.add("join_namespaces", "/linux/namespaces")
+    if is_new(config, "time"):
+        plan.add("unshare_time", "/linux/namespaces")
+    linux = config.get("linux") or {}
+    mapped = is_new(config, "user")
+    plan.add(
+        "clone_init",
+        "/linux/namespaces",
+        _new_flags(config, _kinds_of_clone(config)),
+        _map(linux.get("uidMappings")) if mapped else "",
+        _map(linux.get("gidMappings")) if mapped else "",
+    )
+
+
+def settle(plan: Plan, config: Config) -> None:
+    """Add the init's part: be root in the user namespace, make what the clone did not, bring loopback up."""
+    linux = config.get("linux") or {}
+    if is_new(config, "user"):
+        if _maps_root(linux.get("uidMappings")) and _maps_root(linux.get("gidMappings")):
+            plan.add("become_root", "/linux/uidMappings")
+    elif has(config, "user"):
+        plan.add("become_root", "/linux/namespaces")
+    # The time namespace was made before the clone.
+    later = _new_flags(config, CLONE_FLAGS.keys() - {*_kinds_of_clone(config), "time"})
+    if later:
+        plan.add("unshare_namespaces", "/linux/namespaces", later)
+    if is_new(config, "network"):
+        plan.add("loopback_up", "/linux/namespaces")
+
+
+def _kinds_of_clone(config: Config) -> set[str]:
+    """The kinds that the clone makes; in a user namespace its root makes the others, so that they are its own."""
+    return {"user", "pid"} if has(config, "user") else CLONE_FLAGS.keys() - {"cgroup", "time"}
+
+
+def _new_flags(config: Config, kinds: set[str]) -> int:
+    return sum(CLONE_FLAGS[kind] for kind in kinds if is_new(config, kind))
+
+
+def _entry(config: Config, kind: str) -> tuple[str, Any] | None:
+    namespaces = (config.get("linux") or {}).get("namespaces") or ()
+    for number, namespace in enumerate(namespaces):
+        if namespace["type"] == kind:
+            return f"/linux/namespaces/{number}", namespace
+    return None
+
+
+def _map(mappings: list[dict[str, int]] | None) -> str:
+    return "".join(f"{each['containerID']} {each['hostID']} {each['size']}\n" for each in mappings or ())
+
+
+def _maps_root(mappings: list[dict[str, int]] | None) -> bool:
+    return any(each["containerID"] == 0 and each["size"] for each in mappings or ())

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan: a flat list of kernel operations, and the encoding in which pyrun-init takes it.
+
+The table below is the wire format: an operation's number is its place. ``runtime/init/operations.c`` holds the same
+table, ``pyrun-init --operations`` prints it, and a test compares the two. The encoding is described in
+``runtime/init/plan.c``.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+MAGIC = b"PYRUNPLN"
+
+# Who carries an operation out: the outer stage up to the clone, the init up to the gate, the init after the start.
+OUTER, INIT, START = "outer stage", "init", "start"
+
+# name: (stage, signature, names of the arguments). In a signature u is an unsigned 64-bit number, s a string, b bytes,
+# l a list of strings and n a list of numbers.
+OPERATIONS = {
+    "open_gate": (OUTER, "", ()),
+    "make_cgroup": (OUTER, "ss", ("mount", "path")),
+    "attach_device_filter": (OUTER, "b", ("program",)),
+    "enter_cgroup": (OUTER, "", ()),
+    "set_oom_score_adj": (OUTER, "s", ("value",)),
+    "raise_resource_limit": (OUTER, "uu", ("resource", "hard")),
+    "open_bind_source": (OUTER, "usu", ("slot", "source", "recursive")),
+    "open_namespace": (OUTER, "us", ("type", "path")),
+    "join_namespaces": (OUTER, "", ()),
+    "unshare_time": (OUTER, "", ()),
+    "clone_init": (OUTER, "uss", ("flags", "uid_map", "gid_map")),
+    "become_root": (INIT, "", ()),
+    "unshare_namespaces": (INIT, "u", ("flags",)),
+    "new_session": (INIT, "", ()),
+    "join_session_keyring": (INIT, "s", ("name",)),
+    "loopback_up": (INIT, "", ()),
+    "propagate_root": (INIT, "u", ("flags",)),
+    "bind_root": (INIT, "s", ("path",)),
+    "overlay_root": (INIT, "slssl", ("path", "lower", "upper", "work", "parameters")),
+    "use_root": (INIT, "s", ("path",)),
+    "mount_filesystem": (
+        INIT,
+        "ssslunu",
+        ("destination", "type", "source", "parameters", "attributes", "propagation", "flags"),
+    ),
+    "bind_mount": (
+        INIT,
+        "ussuuunu",
+        ("slot", "source", "destination", "recursive", "set", "clear", "propagation", "flags"),
+    ),
+    "make_directory": (INIT, "su", ("path", "mode")),
+    "make_device": (INIT, "suuuuuu", ("path", "type", "major", "minor", "mode", "uid", "gid")),
+    "make_symlink": (INIT, "ssu", ("target", "path", "flags")),
+    "pivot_to_root": (INIT, "", ()),
+    "move_to_root": (INIT, "", ()),
+    "change_root": (INIT, "", ()),
+    "readonly_root": (INIT, "", ()),
+    "readonly_mount": (INIT, "s", ("path",)),
+    "set_hostname": (INIT, "s", ("name",)),
+    "set_domainname": (INIT, "s", ("name",)),
+    "write_sysctl": (INIT, "ss", ("path", "value")),
+    "readonly_path": (INIT, "s", ("path",)),
+    "mask_path": (INIT, "s", ("path",)),
+    "reopen_null": (INIT, "", ()),
+    "own_stdio": (INIT, "u", ("uid",)),
+    "find_home": (INIT, "u", ("uid",)),
+    "find_program": (INIT, "sss", ("name", "search_path", "cwd")),
+    "wait_at_gate": (INIT, "", ()),
+    "set_resource_limit": (START, "uuu", ("resource", "soft", "hard")),
+    "set_umask": (START, "u", ("umask",)),
+    "limit_bounding_set": (START, "u", ("kept",)),
+    "change_directory": (START, "s", ("path",)),
+    "set_identity": (START, "uun", ("uid", "gid", "additional_gids")),
+    "set_capabilities": (START, "uuuu", ("effective", "permitted", "inheritable", "ambient")),
+    "set_no_new_privileges": (START, "", ()),
+    "load_seccomp": (START, "ub", ("flags", "filter")),
+    "execute_program": (START, "ll", ("args", "env")),
+}
+NUMBERS = {name: number for number, name in enumerate(OPERATIONS)}
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Argument = int | str | bytes | list[str] | list[int]
+    Operation = tuple[str, str, tuple[Argument, ...]]
+
+
+class Plan:
+    """Operations in the order in which they are carried out.
+
+    Attributes:
+        operations: (name, JSON pointer of the property that asked for it, or "", arguments).
+    """
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+
+    def add(self, name: str, pointer: str, *arguments: Argument) -> None:
+        """Append the operation ``name``, asked for by the property at ``pointer`` of config.json."""
+        self.operations.append((name, pointer, arguments))
+
+    def encode(self) -> bytes:
+        """Return the bytes that pyrun-init reads.
+
+        Raises:
+            ValueError: a string has a NUL byte.
+            OverflowError: a number is negative or longer than 64 bits.
+        """
+        parts: list[bytes] = []
+        for name, pointer, arguments in self.operations:
+            parts += (_u32(NUMBERS[name]), _text(pointer))
+            for letter, value in zip(OPERATIONS[name][1], arguments, strict=True):
+                parts.append(ENCODERS[letter](value))
+        body = b"".join(parts)
+        length = len(MAGIC) + 12 + len(body)
+        return MAGIC + _u32(VERSION) + _u32(len(self.operations)) + _u32(length) + body
+
+
+def _u32(number: int) -> bytes:
+    return number.to_bytes(4, "little")
+
+
+def _u64(number: int) -> bytes:
+    return number.to_bytes(8, "little")
+
+
+def _blob(data: bytes) -> bytes:
+    return _u32(len(data)) + data + b"\0"
+
+
+def _text(value: str) -> bytes:
+    data = value.encode("utf-8", "surrogateescape")
+    if b"\0" in data:
+        raise ValueError(f"a NUL byte in {value!r}")
+    return _blob(data)
+
+
+def _texts(values: list[str]) -> bytes:
+    return _u32(len(values)) + b"".join([_text(value) for value in values])
+
+
+def _numbers(values: list[int]) -> bytes:
+    return _u32(len(values)) + b"".join([_u64(value) for value in values])
+
+
+ENCODERS: dict[str, Callable[[Any], bytes]] = {"u": _u64, "s": _text, "b": _blob, "l": _texts, "n": _numbers}

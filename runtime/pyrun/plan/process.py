@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""process: limits, session, identity, capabilities, the seccomp filter, and the program."""
+
+from __future__ import annotations
+
+from pyrun.plan.namespaces import has
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrun.plan import Config, Problems, Request
+    from pyrun.plan.operations import Plan
+
+# capabilities(7); the place in the list is the number.
+CAPABILITIES = """CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID
+CAP_SETPCAP CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK
+CAP_IPC_OWNER CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT
+CAP_SYS_NICE CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL
+CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON
+CAP_BPF CAP_CHECKPOINT_RESTORE""".split()
+BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
+
+# getrlimit(2), as numbered on x86-64 and aarch64.
+RESOURCES = {
+    f"RLIMIT_{name}": number
+    for number, name in enumerate(
+        """CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO
+        RTTIME""".split()
+    )
+}
+DEFAULT_UMASK = 0o022
+
+
+def prepare_outside(plan: Plan, config: Config) -> None:
+    """Add what only the outer stage may do: the OOM score, and hard limits above those of a user namespace."""
+    process = config["process"]
+    if process.get("oomScoreAdj") is not None:
+        plan.add("set_oom_score_adj", "/process/oomScoreAdj", str(process["oomScoreAdj"]))
+    if has(config, "user"):
+        for number, limit in enumerate(process.get("rlimits") or ()):
+            pointer = f"/process/rlimits/{number}/hard"
+            plan.add("raise_resource_limit", pointer, RESOURCES[limit["type"]], limit["hard"])
+
+
+def open_session(plan: Plan, config: Config, request: Request) -> None:
+    """Add the new session and its keyring."""
+    plan.add("new_session", "")
+    if request.new_keyring:
+        plan.add("join_session_keyring", "", f"_ses.{request.container_id}")
+
+
+def make_cwd(plan: Plan, config: Config) -> None:
+    """Add the making of process.cwd, which engines expect to exist whatever the image holds."""
+    plan.add("make_directory", "/process/cwd", config["process"]["cwd"], 0o755)
+
+
+def find_program(plan: Plan, config: Config) -> None:
+    """Add what depends on the root filesystem: HOME, the program's path; and hand stdio to its user."""
+    process = config["process"]
+    uid = (process.get("user") or {}).get("uid") or 0
+    environment = _environment(config)
+    plan.add("reopen_null", "")
+    plan.add("own_stdio", "/process/user/uid", uid)
+    if not environment.get("HOME"):
+        plan.add("find_home", "/process/env", uid)
+    plan.add("find_program", "/process/args/0", process["args"][0], environment.get("PATH", ""), process["cwd"])
+
+
+def limit(plan: Plan, config: Config) -> None:
+    """Add the resource limits and the umask."""
+    process = config["process"]
+    for number, each in enumerate(process.get("rlimits") or ()):
+        pointer = f"/process/rlimits/{number}"
+        plan.add("set_resource_limit", pointer, RESOURCES[each["type"]], each["soft"], each["hard"])
+    umask = (process.get("user") or {}).get("umask")
+    plan.add("set_umask", "/process/user/umask", DEFAULT_UMASK if umask is None else umask)
+
+
+def drop_privileges(plan: Plan, config: Config) -> None:
+    """Add the descent: bounding set, working directory as root and as the user, identity, capabilities."""
+    process = config["process"]
+    user = process.get("user") or {}
+    sets = process.get("capabilities") or {}
+    bounding, effective, permitted, inheritable, ambient = (
+        sum(BITS[name] for name in set(sets.get(each) or ()))
+        for each in ("bounding", "effective", "permitted", "inheritable", "ambient")
+    )
+    # A capability can be ambient only while it is permitted and inheritable (capabilities(7)).
+    ambient &= permitted & inheritable
+    if _needs_admin_for_seccomp(config):
+        # Loading a filter takes it; execve computes the sets anew, from a bounding set that lacks it.
+        effective |= BITS["CAP_SYS_ADMIN"]
+        permitted |= BITS["CAP_SYS_ADMIN"]
+    pointer = "/process/capabilities"
+    plan.add("limit_bounding_set", f"{pointer}/bounding", bounding)
+    plan.add("change_directory", "/process/cwd", process["cwd"])
+    groups = user.get("additionalGids") or []
+    plan.add("set_identity", "/process/user", user.get("uid") or 0, user.get("gid") or 0, groups)
+    plan.add("change_directory", "/process/cwd", process["cwd"])
+    plan.add("set_capabilities", pointer, effective, permitted, inheritable, ambient)
+    if process.get("noNewPrivileges"):
+        plan.add("set_no_new_privileges", "/process/noNewPrivileges")
+
+
+def filter_system_calls(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
+    """Add the seccomp filter, the last thing before the program."""
+    profile = (config.get("linux") or {}).get("seccomp")
+    if not profile:
+        return
+    from pyrun.errors import PyrunError
+    from pyrun.plan.seccomp import compile_filter
+
+    try:
+        flags, program = compile_filter(profile, request.seccomp_cache)
+    except PyrunError as error:
+        problems.add(error.pointer or "/linux/seccomp", error.message)
+    else:
+        plan.add("load_seccomp", "/linux/seccomp", flags, program)
+
+
+def execute(plan: Plan, config: Config) -> None:
+    """Add the execution of the program."""
+    environment = _environment(config)
+    if not environment.get("HOME"):
+        environment.pop("HOME", None)
+    values = [f"{name}={value}" for name, value in environment.items()]
+    plan.add("execute_program", "/process/args", list(config["process"]["args"]), values)
+
+
+def _needs_admin_for_seccomp(config: Config) -> bool:
+    return bool((config.get("linux") or {}).get("seccomp")) and not config["process"].get("noNewPrivileges")
+
+
+def _environment(config: Config) -> dict[str, str]:
+    """Of a name that stands twice the last value counts, as for runc."""
+    environment = {}
+    for entry in config["process"].get("env") or ():
+        name, _, value = entry.partition("=")
+        environment[name] = value
+    return environment

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state directory of a container: what create knew, who the init is, and in which state it stands.
+
+``ROOT/ID/`` holds
+
+- ``state.json``: what was known before anything was made, so that a killed create can be undone;
+- ``plan``: the encoded plan, read by pyrun-init;
+- ``process``: "PID STARTTIME CREATED", written by pyrun-init's outer stage;
+- ``gate``: the socket at which the created init waits for start.
+
+The directory itself is the lock. A container's status is never stored: it is computed from the process.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import os
+import stat
+
+from pyrun.cli.jsontext import encode
+from pyrun.errors import PyrunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = 1
+OCI_VERSION = "1.3.0"
+ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
+ID_LENGTH = 255  # bytes: it is the name of a directory
+CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
+
+
+class ContainerMissing(PyrunError):
+    """There is no container of this id."""
+
+
+class Process:
+    """The container's init.
+
+    Attributes:
+        pid: in pyrun's own PID namespace.
+        start_time: clock ticks since boot (/proc/PID/stat, field 22): with the pid, unique until the next boot.
+        created: seconds since 1970, with nine decimals, as text.
+    """
+
+    __slots__ = ("created", "pid", "start_time")
+
+    def __init__(self, pid: int, start_time: int, created: str) -> None:
+        self.pid = pid
+        self.start_time = start_time
+        self.created = created
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        try:
+            descriptor = os.open(f"/proc/{self.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return len(fields) > 19 and int(fields[19]) == self.start_time and fields[0] not in (b"Z", b"X")
+
+    def open(self) -> int | None:
+        """Return a pidfd of the init, or None when it is gone."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except OSError:
+            return None
+        if self.is_alive():
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
+class StateDirectory:
+    """An open state directory.
+
+    Attributes:
+        container_id: the container's id.
+        path: where the directory stands.
+        descriptor: the open directory.
+    """
+
+    def __init__(self, root: str, container_id: str) -> None:
+        """Open the directory of an existing container.
+
+        Raises:
+            ContainerMissing: there is none.
+        """
+        check_id(container_id)
+        self.container_id = container_id
+        self.path = f"{root}/{container_id}"
+        try:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            self.descriptor = os.open(self.path, flags)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ContainerMissing(f'container does not exist: "{container_id}"') from None
+
+    @classmethod
+    def make(cls, root: str, container_id: str) -> StateDirectory:
+        """Make and lock the directory of a new container.
+
+        Raises:
+            PyrunError: the id is malformed or taken.
+            OSError: the directory can't be made.
+        """
+        check_id(container_id)
+        os.makedirs(root, 0o711, exist_ok=True)
+        try:
+            os.mkdir(f"{root}/{container_id}", 0o700)
+        except FileExistsError:
+            raise PyrunError(f'container with given ID already exists: "{container_id}"') from None
+        made = cls(root, container_id)
+        made.lock()
+        return made
+
+    def lock(self) -> None:
+        """Wait until no other pyrun changes this container.
+
+        Raises:
+            ContainerMissing: the other one has deleted it.
+        """
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        if not self.exists():
+            raise ContainerMissing(f'container does not exist: "{self.container_id}"')
+
+    def is_locked(self) -> bool:
+        """Whether another pyrun changes this container now."""
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return False
+
+    def exists(self) -> bool:
+        """Whether the directory has not been deleted since it was opened."""
+        return os.fstat(self.descriptor).st_nlink > 0
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file atomically.
+
+        Raises:
+            OSError: the disk is full, among others; no file is left half-written under its name.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(f"{name}.new", flags, 0o600, dir_fd=self.descriptor)
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+        finally:
+            os.close(descriptor)
+        os.rename(f"{name}.new", name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or None when there is none."""
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            return None
+        try:
+            parts = []
+            while part := os.read(descriptor, 1 << 20):
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            os.close(descriptor)
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Write ``state.json``."""
+        self.write("state.json", encode({"version": VERSION, **state}).encode("utf-8", "surrogateescape") + b"\n")
+
+    def read_state(self) -> dict[str, Any] | None:
+        """Return ``state.json``, or None when create was killed before it was written.
+
+        Raises:
+            PyrunError: it was written by a pyrun of another, newer kind.
+        """
+        text = self.read("state.json")
+        if text is None:
+            return None
+        from pyrun_spec.load import parse_json
+
+        state: Any = parse_json(text, f"{self.path}/state.json")
+        if state.get("version") != VERSION:
+            raise PyrunError(
+                f"version {state.get('version')} of the state is not known; use the pyrun that made the container",
+                source=f"{self.path}/state.json",
+            )
+        return state  # type: ignore[no-any-return]
+
+    def read_process(self) -> Process | None:
+        """Return the init, or None when it was never made."""
+        text = self.read("process")
+        fields = (text or b"").split()
+        if len(fields) != 3:
+            return None
+        return Process(int(fields[0]), int(fields[1]), fields[2].decode())
+
+    def connect(self) -> int | None:
+        """Return a connection to the init that waits at the gate, or None when nobody waits."""
+        try:
+            mode = os.stat("gate", dir_fd=self.descriptor, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISSOCK(mode):
+            return None
+        gate = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        try:
+            gate.connect(f"/proc/self/fd/{self.descriptor}/gate")
+        except ConnectionRefusedError:
+            gate.close()
+            return None
+        return gate.detach()
+
+    def status(self, process: Process | None, cgroup: str | None) -> str:
+        """Return creating, created, running, paused or stopped.
+
+        Args:
+            process: as :meth:`read_process` returned it.
+            cgroup: absolute path of the container's cgroup, or None.
+        """
+        if process is None:
+            return CREATING if self.is_locked() or self.read("state.json") is None else STOPPED
+        if not process.is_alive():
+            return STOPPED
+        connection = self.connect()
+        if connection is not None:
+            os.close(connection)
+            return CREATED
+        return PAUSED if cgroup and _is_frozen(cgroup) else RUNNING
+
+    def remove(self) -> None:
+        """Remove the directory and what is in it."""
+        for name in os.listdir(self.descriptor):
+            os.unlink(name, dir_fd=self.descriptor)
+        os.rmdir(self.path)
+
+    def close(self) -> None:
+        """Close the directory and with it the lock."""
+        os.close(self.descriptor)
+
+
+def check_id(container_id: str) -> None:
+    """Accept the ids that runc accepts: letters, digits and ``_+-.``, but not ``.`` and ``..``.
+
+    Raises:
+        PyrunError: the id is something else.
+    """
+    if not container_id or container_id in (".", "..") or not ID_CHARACTERS.issuperset(container_id):
+        raise PyrunError(f'invalid container ID format: "{container_id}"; use letters, digits and any of "_+-."')
+    if len(container_id) > ID_LENGTH:
+        raise PyrunError(f"the container's id is longer than {ID_LENGTH} characters")
+
+
+def _is_frozen(cgroup: str) -> bool:
+    from pyrun_cgroups.control import is_frozen
+
+    return is_frozen(cgroup)
