@@ -129,11 +129,18 @@ int open_bind_source(struct stage *stage, const union argument *arguments) {
     return tree_set(tree, AT_RECURSIVE, 0, 0, MS_SLAVE) ? fail(stage, errno, "make %s a slave", path) : 0;
 }
 
-static int open_mount_point(struct stage *stage, int tree, const char *path) {
+static bool is_directory(int descriptor) {
     struct stat status;
-    if (fstat(tree, &status)) return fail(stage, errno, "stat the source of %s", path);
-    int target = S_ISDIR(status.st_mode) ? make_directory_beneath(stage, path, 0755) : make_file_beneath(stage, path);
-    return target < 0 ? fail(stage, errno, "make the mount point %s", path) : target;
+    return !fstat(descriptor, &status) && S_ISDIR(status.st_mode);
+}
+
+static int open_mount_point(struct stage *stage, int tree, const char *path) {
+    bool directory = is_directory(tree);
+    int target = directory ? make_directory_beneath(stage, path, 0755) : make_file_beneath(stage, path);
+    if (target < 0) return fail(stage, errno, "make the mount point %s", path);
+    if (directory || !is_directory(target)) return target;
+    close(target);
+    return fail(stage, ENOTDIR, "mount a file on the directory %s", path);
 }
 
 int bind_mount(struct stage *stage, const union argument *arguments) {

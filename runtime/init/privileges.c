@@ -20,10 +20,9 @@ int set_no_new_privileges(struct stage *stage, const union argument *arguments) 
 int limit_bounding_set(struct stage *stage, const union argument *arguments) {
     uint64_t kept = arguments[0].number;
     for (unsigned long capability = 0; capability < 64; capability++) {
-        int held = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
-        if (held < 0) break;  // the kernel's last capability is behind us
-        if (held && !(kept >> capability & 1) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
-            return fail(stage, errno, "drop capability %lu from the bounding set", capability);
+        if (kept >> capability & 1 || !prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)) continue;
+        if (errno == EINVAL) break;  // the kernel's last capability is behind us
+        return fail(stage, errno, "drop capability %lu from the bounding set", capability);
     }
     return 0;
 }

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class PyrunError(Exception):
     """A failure in one line: what is wrong, where, and what to do about it.
@@ -41,3 +43,9 @@ class PyrunError(Exception):
         place = "".join(f"{part}: " for part in (self.source, self.pointer) if part)
         rest = f" (and {self.more} more: pyrun validate {self.bundle or '.'})" if self.more else ""
         return f"{place}{self.message}{rest}"
+
+
+def error_words(errno: int) -> str:
+    """Return the kernel's words for an error number, with a small first letter, as engines know them from Go."""
+    words = os.strerror(errno)
+    return words[:1].lower() + words[1:]

@@ -18,7 +18,7 @@ import fcntl
 import os
 import stat
 
-from pyrun.cli.jsontext import encode
+from pyrun.jsontext import encode
 from pyrun.errors import PyrunError
 
 TYPE_CHECKING = False
@@ -111,7 +111,10 @@ class StateDirectory:
             OSError: the directory can't be made.
         """
         check_id(container_id)
-        os.makedirs(root, 0o711, exist_ok=True)
+        try:
+            os.makedirs(root, 0o700, exist_ok=True)
+        except FileExistsError:
+            raise PyrunError(f"{root}: not a directory; name another with --root") from None
         try:
             os.mkdir(f"{root}/{container_id}", 0o700)
         except FileExistsError:

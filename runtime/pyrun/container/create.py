@@ -6,19 +6,18 @@ from __future__ import annotations
 import os
 
 from pyrun.container.launch import Conversation, launch
-from pyrun.errors import PyrunError
-from pyrun.plan import Request, compile_config
+from pyrun.errors import PyrunError, error_words
+from pyrun.plan import compile_config, request_for
 from pyrun.plan.cgroup import path_of as cgroup_of
 from pyrun.plan.root import path_of as root_of
 from pyrun.state import OCI_VERSION, StateDirectory, check_id
-from pyrun_cgroups import placement
 from pyrun_spec.load import load_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrun.plan import Config
+    from pyrun.plan import Config, Request
 
 
 def create(
@@ -46,29 +45,63 @@ def create(
     Raises:
         PyrunError, pyrun_spec.errors.SpecError, OSError: nothing of the container is left then.
     """
-    if os.geteuid():
-        raise PyrunError("this version of pyrun needs root; run it as root")
-    check_id(container_id)
-    config = load_config(bundle)
-    request = _request(root, container_id, bundle, no_pivot=no_pivot, new_keyring=new_keyring)
-    plan = compile_config(config, request)
-    state = StateDirectory.make(root, container_id)
-    conversation: Conversation | None = None
-    try:
-        state.write_state(_description(config, request))
-        state.write("plan", plan.encode())
-        conversation = launch(state)
-        pid = conversation.wait_for_init()
-        conversation.go()
-        conversation.wait_until_created()
-        if pid_file is not None:
-            write_pid_file(pid_file, pid)
-    except BaseException:
-        _undo(state, conversation)
-        raise
-    conversation.close()
-    state.close()
-    return pid
+    creation = Creation(root, container_id, bundle, no_pivot=no_pivot, new_keyring=new_keyring)
+    return creation.finish(pid_file)
+
+
+class Creation:
+    """A container that is being created: while pyrun-init works, its maker can do something else."""
+
+    def __init__(self, root: str, container_id: str, bundle: str, *, no_pivot: bool, new_keyring: bool) -> None:
+        """Compile the plan, make the state directory and let pyrun-init begin; arguments and errors as of create."""
+        if os.geteuid():
+            raise PyrunError("this version of pyrun needs root; run it as root")
+        check_id(container_id)
+        config = load_config(bundle)
+        request = request_for(
+            container_id,
+            bundle,
+            seccomp_cache=f"{root}/@seccomp",  # no id of a container has this character
+            no_pivot=no_pivot,
+            new_keyring=new_keyring,
+        )
+        plan = compile_config(config, request)
+        self.state = StateDirectory.make(root, container_id)
+        self.conversation: Conversation | None = None
+        try:
+            self.state.write_state(_description(config, request))
+            self.state.write("plan", plan.encode())
+            self.conversation = launch(self.state)
+        except BaseException:
+            self._undo()
+            raise
+
+    def finish(self, pid_file: str | None) -> int:
+        """Wait until the container is created; arguments, result and errors as of create."""
+        conversation = self.conversation
+        assert conversation is not None
+        try:
+            pid = conversation.wait_for_init()
+            conversation.go()
+            conversation.wait_until_created()
+            if pid_file is not None:
+                write_pid_file(pid_file, pid)
+        except BaseException:
+            self._undo()
+            raise
+        conversation.close()
+        self.state.close()
+        return pid
+
+    def _undo(self) -> None:
+        from pyrun.container.delete import destroy
+
+        if self.conversation is not None:
+            self.conversation.break_off()
+        destroy(self.state)
+        self.state.close()
+        if self.conversation is not None:
+            self.conversation.reap()
 
 
 def write_pid_file(path: str, pid: int) -> None:
@@ -87,22 +120,8 @@ def write_pid_file(path: str, pid: int) -> None:
             os.close(descriptor)
         os.rename(new, path)
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
+        reason = error_words(error.errno or 0)
         raise PyrunError(f"can't write the pid file {path}: {reason}", errno=error.errno) from error
-
-
-def _request(root: str, container_id: str, bundle: str, *, no_pivot: bool, new_keyring: bool) -> Request:
-    mount = placement.find_cgroup2()
-    return Request(
-        container_id,
-        bundle,
-        cgroup_mount=mount,
-        own_cgroup=placement.own_cgroup() if mount else "/",
-        # No id of a container has this character.
-        seccomp_cache=f"{root}/@seccomp",
-        no_pivot=no_pivot,
-        new_keyring=new_keyring,
-    )
 
 
 def _description(config: Config, request: Request) -> dict[str, Any]:
@@ -126,14 +145,3 @@ def _missing_components(path: str) -> int:
         path = path.rpartition("/")[0]
         count += 1
     return count
-
-
-def _undo(state: StateDirectory, conversation: Conversation | None) -> None:
-    from pyrun.container.delete import destroy
-
-    if conversation is not None:
-        conversation.break_off()
-    destroy(state)
-    state.close()
-    if conversation is not None:
-        conversation.reap()

@@ -12,6 +12,7 @@ from pyrun.state import CREATED, STOPPED, ContainerMissing, Process, StateDirect
 from pyrun_cgroups import control
 
 SECONDS_TO_DIE = 10.0
+SECONDS_TO_NOTICE = 2.0
 
 
 def delete(root: str, container_id: str, *, force: bool = False) -> None:
@@ -90,14 +91,20 @@ def _wait_for_end(pidfd: int, process: Process) -> None:
 
 def _remove_cgroups(cgroup: str, made: int, *, had_processes: bool) -> None:
     """Remove the container's cgroup if create made it, and of the cgroups above it those that it made too."""
-    for level in range(made):
-        if level == 0 and had_processes:
-            control.remove(cgroup, SECONDS_TO_DIE)
-        else:
-            try:
-                os.rmdir(cgroup)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                return  # others use it by now
+    if not made:
+        return
+    try:
+        # Without a recorded init one may still be ending: it notices that its creator is gone.
+        control.remove(cgroup, SECONDS_TO_DIE if had_processes else SECONDS_TO_NOTICE)
+    except control.CgroupError:
+        if had_processes:
+            raise
+        return  # others use it by now
+    for _ in range(made - 1):
         cgroup = cgroup.rpartition("/")[0]
+        try:
+            os.rmdir(cgroup)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return

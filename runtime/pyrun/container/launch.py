@@ -7,7 +7,7 @@ import _socket
 import fcntl
 import os
 
-from pyrun.errors import PyrunError
+from pyrun.errors import PyrunError, error_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,9 +66,10 @@ class Conversation:
         Raises:
             PyrunError: an operation of the outer stage failed.
         """
-        message = self._receive()
+        # Its end first: killed before it could report, it leaves an init that holds the socket open and waits.
         _, status = os.waitpid(self.outer or 0, 0)
         self.outer = None
+        message = b"" if os.WIFSIGNALED(status) else self._receive()
         if not message.startswith(b"pid "):
             raise _ended("the outer stage", status)
         self.init = int(message.split()[1])
@@ -146,12 +147,6 @@ def log_warning(message: bytes) -> None:
 
     _, _, _, _, pointer, words = message.decode("utf-8", "replace").split("\0", 5)
     log.warning(f"{pointer}: {words}")
-
-
-def error_words(errno: int) -> str:
-    """Return the kernel's words for an error number, in lower case, as engines know them from Go."""
-    words = os.strerror(errno)
-    return words[:1].lower() + words[1:]
 
 
 def _sealed_program() -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 
 from pyrun.container.state import container_state
 from pyrun.errors import PyrunError
@@ -24,7 +25,15 @@ def list_states(root: str) -> list[dict[str, Any]]:
     for name in names:
         try:
             check_id(name)
-            states.append(container_state(root, name))
-        except PyrunError:
+            owner = _user_name(os.stat(f"{root}/{name}").st_uid)
+            states.append({**container_state(root, name), "owner": owner})
+        except (PyrunError, FileNotFoundError):
             continue
     return states
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -6,10 +6,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 
-from pyrun.container.create import create
-from pyrun.container.delete import delete
-from pyrun.container.kill import send
-from pyrun.container.start import start
+from pyrun.container.create import Creation
 
 # They are about pyrun itself; all others are meant for the container.
 NOT_FORWARDED = frozenset((_signal.SIGCHLD, _signal.SIGPIPE, _signal.SIGURG))
@@ -42,7 +39,12 @@ def run(
     if not detach:
         # From now on a signal waits for forward_signals, so none is lost between create and start.
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-    pid = create(root, container_id, bundle, pid_file=pid_file, no_pivot=no_pivot, new_keyring=new_keyring)
+    creation = Creation(root, container_id, bundle, no_pivot=no_pivot, new_keyring=new_keyring)
+    # Here, because pyrun-init works meanwhile.
+    from pyrun.container.delete import delete
+    from pyrun.container.start import start
+
+    pid = creation.finish(pid_file)
     try:
         start(root, container_id)
     except BaseException:
@@ -57,6 +59,8 @@ def run(
 
 
 def _forward_signals_until_exit(pid: int) -> int:
+    from pyrun.container.kill import send
+
     pidfd = os.pidfd_open(pid)
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)

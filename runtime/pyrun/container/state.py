@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from pyrun.state import STOPPED, StateDirectory
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 def container_state(root: str, container_id: str) -> dict[str, Any]:
     """Return the state of a container: ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner.
+
+    The owner is left empty, as runc does; list fills it in.
 
     Raises:
         PyrunError: there is no such container.
@@ -33,7 +34,7 @@ def container_state(root: str, container_id: str) -> dict[str, Any]:
             "rootfs": known.get("rootfs", ""),
             "created": _timestamp(process.created if process else "0."),
             "annotations": known.get("annotations", {}),
-            "owner": _owner(os.fstat(directory.descriptor).st_uid),
+            "owner": "",
         }
     finally:
         directory.close()
@@ -45,12 +46,3 @@ def _timestamp(created: str) -> str:
     decimals = decimals.rstrip("0")
     fraction = f".{decimals}" if decimals else ""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(seconds))) + fraction + "Z"
-
-
-def _owner(uid: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -6,10 +6,11 @@ Compiling is pure: what it needs to know of the host and of the command line com
 
 from __future__ import annotations
 
-import pyrun_spec.load
 from pyrun.errors import PyrunError
 from pyrun.plan import cgroup, devices, kernel, mounts, namespaces, process, root, unsupported
 from pyrun.plan.operations import Plan
+from pyrun_cgroups import placement
+from pyrun_spec.load import load_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,11 +83,7 @@ def compile_config(config: Config, request: Request) -> Plan:
     Raises:
         PyrunError: with the place of the first thing that can't be done, and the number of others.
     """
-    plan, problems = Plan(), Problems()
-    unsupported.find(config, problems)
-    _plan_outer_stage(plan, config, request, problems)
-    _plan_init(plan, config, request, problems)
-    _plan_start(plan, config, request, problems)
+    plan, problems = _compile(config, request)
     if problems.found:
         pointer, message = problems.found[0]
         raise PyrunError(
@@ -97,6 +94,20 @@ def compile_config(config: Config, request: Request) -> Plan:
             bundle=request.bundle,
         )
     return plan
+
+
+def find_problems(config: Config, request: Request) -> list[tuple[str, str]]:
+    """Return JSON pointer and message of everything in ``config`` that can't be done."""
+    return _compile(config, request)[1].found
+
+
+def _compile(config: Config, request: Request) -> tuple[Plan, Problems]:
+    plan, problems = Plan(), Problems()
+    unsupported.find(config, problems)
+    _plan_outer_stage(plan, config, request, problems)
+    _plan_init(plan, config, request, problems)
+    _plan_start(plan, config, request, problems)
+    return plan, problems
 
 
 def _plan_outer_stage(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
@@ -139,16 +150,29 @@ def compile_bundle(bundle: str, container_id: str = "ID") -> Plan:
     Raises:
         PyrunError, pyrun_spec.errors.SpecError: the config can't be loaded, is not valid or can't be obeyed.
     """
-    import os
+    return compile_config(load_config(bundle), request_for(container_id, bundle))
 
-    from pyrun_cgroups import placement
 
-    config = pyrun_spec.load.load_config(bundle)
+def request_for(
+    container_id: str,
+    bundle: str,
+    *,
+    seccomp_cache: str | None = None,
+    no_pivot: bool = False,
+    new_keyring: bool = True,
+) -> Request:
+    """Return a request for this host: the one place where compiling looks at it.
+
+    Args:
+        container_id, bundle, seccomp_cache, no_pivot, new_keyring: as in :class:`Request`.
+    """
     mount = placement.find_cgroup2()
-    request = Request(
+    return Request(
         container_id,
-        os.path.abspath(bundle),
+        bundle,
         cgroup_mount=mount,
         own_cgroup=placement.own_cgroup() if mount else "/",
+        seccomp_cache=seccomp_cache,
+        no_pivot=no_pivot,
+        new_keyring=new_keyring,
     )
-    return compile_config(config, request)

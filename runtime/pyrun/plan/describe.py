@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan for people, and as JSON."""
+"""A plan for people, in the kernel's names, and as JSON, with the numbers that the kernel gets."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
+from pyrun.plan import devices, mounts, namespaces, process, root
 from pyrun.plan.operations import OPERATIONS, Plan
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrun.plan.operations import Argument
-
-SHORTENED = 100
+LONGEST_VALUE = 100
 
 
 def as_text(plan: Plan) -> str:
@@ -22,11 +21,13 @@ def as_text(plan: Plan) -> str:
         if OPERATIONS[name][0] != stage:
             stage = OPERATIONS[name][0]
             lines.append(stage)
-        words = " ".join(
-            f"{label}={_shorten(_printable(value))}"
+        words = [
+            f"{label}={_shorten(text)}"
             for label, value in zip(OPERATIONS[name][2], arguments, strict=True)
-        )
-        lines.append(f"  {name:<22} {words}{'  ' if words else ''}{f'<- {pointer}' if pointer else ''}".rstrip())
+            if (text := _in_words(name, label, value))
+        ]
+        place = [f"<- {pointer}"] if pointer else []
+        lines.append(f"  {name:<22} {'  '.join([' '.join(words)] * bool(words) + place)}".rstrip())
     return "\n".join(lines)
 
 
@@ -49,11 +50,91 @@ def as_json(plan: Plan) -> str:
     )
 
 
-def _printable(value: Argument) -> str:
+def _in_words(operation: str, label: str, value: Any) -> str:
+    """Return the argument for people, or "" when it says nothing."""
+    words = WORDS.get((operation, label)) or WORDS.get(label)
+    if words:
+        return words(value)
     if isinstance(value, bytes):
         return f"({len(value)} bytes)"
-    return json.dumps(value)
+    return "" if value in ("", []) else json.dumps(value, ensure_ascii=False)
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= SHORTENED else f"{text[: SHORTENED - 1]}…"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _octal(value: int) -> str:
+    return f"0{value:o}"
+
+
+def _yes(value: int) -> str:
+    return "yes" if value else ""
+
+
+def _names(table: dict[str, int]) -> Callable[[int], str]:
+    """Return a function that names the bits of a number; one bit stands for one name."""
+
+    def words(value: int) -> str:
+        return "|".join(name for name, bit in table.items() if value & bit)
+
+    return words
+
+
+def _mount_attributes(value: int) -> str:
+    names = {name: bits for name, (bits, _) in mounts.ATTRIBUTES.items() if bits}
+    return "|".join(
+        name for name, bits in names.items() if value & (mounts.ATIME if bits & mounts.ATIME else bits) == bits
+    )
+
+
+def _cleared_attributes(value: int) -> str:
+    names = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "nodiratime": 0x80, "atime": mounts.ATIME}
+    return _names(names)(value)
+
+
+def _propagation(value: int) -> str:
+    return next((name for name, flags in root.PROPAGATION.items() if flags == value), str(value))
+
+
+def _propagations(values: list[int]) -> str:
+    return ",".join(
+        _propagation(value & ~mounts.RECURSIVE | (root.MS_REC if value & mounts.RECURSIVE else 0)) for value in values
+    )
+
+
+def _resource(value: int) -> str:
+    return next(name for name, number in process.RESOURCES.items() if number == value)
+
+
+def _capabilities(value: int) -> str:
+    return "none" if value == 0 else _names(process.BITS)(value)
+
+
+_namespaces = _names({kind: flag for kind, flag in namespaces.CLONE_FLAGS.items()})
+
+# By the argument's name, or, where that name means different things, by operation and name.
+WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {
+    ("clone_init", "flags"): _namespaces,
+    ("unshare_namespaces", "flags"): _namespaces,
+    ("open_namespace", "type"): _namespaces,
+    ("propagate_root", "flags"): _propagation,
+    ("mount_filesystem", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS, "no-symlinks": mounts.NO_SYMLINKS}),
+    ("bind_mount", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS}),
+    ("make_symlink", "flags"): _names({"replace": devices.REPLACE, "if-target-exists": devices.IF_TARGET_EXISTS}),
+    ("make_device", "type"): lambda value: next(name for name, bits in devices.TYPES.items() if bits == value),
+    "attributes": _mount_attributes,
+    "set": _mount_attributes,
+    "clear": _cleared_attributes,
+    "propagation": _propagations,
+    "recursive": _yes,
+    "slot": lambda value: "" if value == mounts.NO_SLOT else str(value),
+    "resource": _resource,
+    "mode": _octal,
+    "umask": _octal,
+    "kept": _capabilities,
+    "effective": _capabilities,
+    "permitted": _capabilities,
+    "inheritable": _capabilities,
+    "ambient": _capabilities,
+}

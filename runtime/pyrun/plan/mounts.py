@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyrun.plan.namespaces import has, is_new
-from pyrun.plan.root import MS_REC, PROPAGATION
+from pyrun.plan.root import MS_PRIVATE, MS_REC, PROPAGATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ def _add_cgroup(
         _add_filesystem(plan, mount, pointer, "cgroup2", options, problems)
     else:
         options.parameters = []
+        options.propagation = options.propagation or [MS_PRIVATE]
         _add_bind(plan, mount, pointer, NO_SLOT, request.cgroup_mount or "/sys/fs/cgroup", options, problems)
 
 

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work with Linux control groups, version 2: where a cgroup lies, what it limits, and what runs in it.
+
+A library of its own. Each module stands alone and imports next to nothing, so it costs a caller little:
+
+- `placement`: the cgroup2 mount, and the cgroup that ``linux.cgroupsPath`` names.
+- `limits`: which of ``linux.resources`` asks for a limit.
+- `devices`: device rules as an eBPF program.
+- `control`: processes, freezing, killing, removing.
+"""

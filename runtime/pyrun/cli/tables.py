@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line, defined once: every verb, argument and option as plain tuples.
+
+Two readers share these tables: :mod:`pyrun.cli.reader` for a well-formed invocation, and
+:mod:`pyrun.cli.commands` for help and for saying what is wrong. Names and defaults are runc's.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # (name, one-letter name or "", metavar or "" for a switch, choices or (), default, help)
+    Option = tuple[str, str, str, tuple[str, ...], str | bool | None, str]
+    # (name in code, metavar, required)
+    Argument = tuple[str, str, bool]
+    # (summary, description, arguments, options)
+    Verb = tuple[str, str, tuple[Argument, ...], tuple[Option, ...]]
+
+GLOBAL_OPTIONS: tuple[Option, ...] = (
+    ("debug", "", "", (), False, "Log what is done, and print a traceback on an internal error."),
+    ("log", "", "FILE", (), None, "Append log lines to FILE instead of writing them to standard error."),
+    ("log-format", "", "FORMAT", ("text", "json"), "text", "Form of a log line: text or json."),
+    (
+        "root",
+        "",
+        "DIR",
+        (),
+        None,
+        "Keep the state of containers in DIR, which should be on a tmpfs"
+        " (default: /run/pyrun, for users other than root $XDG_RUNTIME_DIR/pyrun).",
+    ),
+    (
+        "systemd-cgroup",
+        "",
+        "",
+        (),
+        False,
+        "Let systemd make the cgroups; cgroupsPath then reads slice:prefix:name.",
+    ),
+    (
+        "rootless",
+        "",
+        "WHEN",
+        ("true", "false", "auto"),
+        "auto",
+        "Tolerate cgroups that may not be written: true, false or auto.",
+    ),
+    ("version", "v", "", (), False, "Show the version and exit."),
+    ("help", "h", "", (), False, "Show this message and exit."),
+)
+
+_CONTAINER_ID: Argument = ("container_id", "CONTAINER-ID", True)
+_BUNDLE: Argument = ("bundle", "BUNDLE", True)
+
+_CREATE_OPTIONS: tuple[Option, ...] = (
+    ("bundle", "b", "DIR", (), None, "The bundle directory (default: the current directory)."),
+    ("pid-file", "", "FILE", (), None, "Write the pid of the container's first process to FILE."),
+    (
+        "no-pivot",
+        "",
+        "",
+        (),
+        False,
+        "Move the root mount instead of calling pivot_root, for a root filesystem on a ramdisk.",
+    ),
+    (
+        "no-new-keyring",
+        "",
+        "",
+        (),
+        False,
+        "Keep the caller's session keyring instead of making one for the container.",
+    ),
+)
+
+VERBS: dict[str, Verb] = {
+    "create": (
+        "Create a container and stop short of its program.",
+        "Create a container from a bundle: a directory with a config.json and a root filesystem. Its first"
+        ' process waits until "pyrun start" lets it execute the program that process.args names.',
+        (_CONTAINER_ID,),
+        _CREATE_OPTIONS,
+    ),
+    "start": (
+        "Let a created container execute its program.",
+        "Let the first process of a created container execute the program that process.args names."
+        " Returns once the program runs, or says why it could not be executed.",
+        (_CONTAINER_ID,),
+        (),
+    ),
+    "state": (
+        "Print the state of a container as JSON.",
+        "Print the state of a container as JSON: its status, pid, bundle and annotations.",
+        (_CONTAINER_ID,),
+        (),
+    ),
+    "kill": (
+        "Send a signal to a container.",
+        "Send SIGNAL to the first process of a container. SIGNAL is a name with or without SIG, in any case,"
+        " or a number from 1 to 64 (default: TERM).",
+        (_CONTAINER_ID, ("signal", "SIGNAL", False)),
+        (("all", "a", "", (), False, "Send the signal to every process of the container."),),
+    ),
+    "delete": (
+        "Remove what a stopped container has left.",
+        "Remove all that is kept for a stopped container: its cgroup and its state.",
+        (_CONTAINER_ID,),
+        (
+            (
+                "force",
+                "f",
+                "",
+                (),
+                False,
+                "Kill a container that still runs; one that does not exist is no error.",
+            ),
+        ),
+    ),
+    "list": (
+        "List the containers.",
+        "List the containers whose state is kept in the directory that --root names.",
+        (),
+        (
+            ("format", "f", "FORMAT", ("table", "json"), "table", "Form of the list: table or json."),
+            ("quiet", "q", "", (), False, "Print container ids only, one a line."),
+        ),
+    ),
+    "run": (
+        "Create, start and wait for a container, then delete it.",
+        "Create a container from a bundle, start it, pass signals on to it and wait for it. The exit status"
+        " is that of the container's program, or 128 and the number of the signal that killed it.",
+        (_CONTAINER_ID,),
+        (
+            *_CREATE_OPTIONS,
+            ("detach", "d", "", (), False, "Return as soon as the container runs."),
+            ("keep", "", "", (), False, "Do not delete the container when it has exited."),
+        ),
+    ),
+    "spec": (
+        "Write a config.json to begin with.",
+        "Write a config.json that runs sh in a root filesystem called rootfs beside it. A config.json that"
+        " exists is never overwritten.",
+        (),
+        (
+            ("bundle", "b", "DIR", (), None, "The bundle directory (default: the current directory)."),
+            ("rootless", "", "", (), False, "Write a config that runs without root."),
+        ),
+    ),
+    "plan": (
+        "Print the kernel operations that a bundle compiles to.",
+        "Print the plan that create would carry out for BUNDLE: each kernel operation in order, with the"
+        " JSON pointer of the property that asked for it. Nothing is created.",
+        (_BUNDLE,),
+        (("json", "", "", (), False, "Print JSON instead of text."),),
+    ),
+    "validate": (
+        "List every error in a bundle's config.json.",
+        "List every error in BUNDLE's config.json, one a line, with its JSON pointer. The exit status is 1"
+        " if there is any.",
+        (_BUNDLE,),
+        (),
+    ),
+}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where containers' cgroups lie, as runc 1.1.5 places them on a pure cgroup v2 host."""
+
+from __future__ import annotations
+
+import posixpath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyrun_cgroups import placement
+from pyrun_cgroups.placement import CgroupPathError, cgroup_path
+
+
+@pytest.mark.parametrize(
+    ("cgroups_path", "own", "expected"),
+    [
+        (None, "/", "/web"),
+        ("", "/", "/web"),
+        (None, "/user.slice/session", "/user.slice/web"),
+        ("/docker/web", "/user.slice/session", "/docker/web"),
+        ("a/b", "/", "/a/b"),
+        ("a/b", "/user.slice/session", "/user.slice/a/b"),
+        ("../up", "/user.slice/deep/session", "/user.slice/deep/up"),
+        ("../../../up", "/user.slice/session", "/user.slice/up"),
+        ("/a/../../../b", "/", "/b"),
+        ("./a/./b", "/", "/a/b"),
+        ("//a//b/", "/", "/a/b"),
+        ("/a..b/..c", "/", "/a..b/..c"),
+        ("system.slice:docker:web", "/", "/system.slice:docker:web"),
+        ("a", "/../outside/of/namespace", "/outside/of/a"),
+        (None, "/gone/runtime (deleted)", "/gone/web"),
+    ],
+)
+def test_place(cgroups_path: str | None, own: str, expected: str) -> None:
+    assert cgroup_path(cgroups_path, "web", own) == expected
+
+
+@pytest.mark.parametrize(
+    ("cgroups_path", "own"),
+    [
+        ("/", "/"),
+        ("/", "/user.slice/session"),
+        ("..", "/"),
+        (".", "/user.slice/session"),
+        ("/a/..", "/"),
+        ("/user.slice", "/user.slice/session"),
+        ("/user.slice/session", "/user.slice/session"),
+        ("session", "/user.slice/session"),
+    ],
+)
+def test_cgroup_of_the_runtime_is_refused(cgroups_path: str, own: str) -> None:
+    """Killing such a container would kill its runtime, and at the root everything."""
+    with pytest.raises(
+        CgroupPathError, match=r'^"[^"]*" is a cgroup that the runtime itself is in: name another$'
+    ):
+        cgroup_path(cgroups_path, "web", own)
+
+
+def test_nul_is_refused() -> None:
+    with pytest.raises(CgroupPathError, match="NUL"):
+        cgroup_path("/a\0b", "web", "/")
+
+
+@given(st.text(alphabet="ab./:", min_size=1), st.sampled_from(["/", "/own", "/own/deep/er"]))
+def test_no_path_leads_outside(cgroups_path: str, own: str) -> None:
+    try:
+        path = cgroup_path(cgroups_path, "web", own)
+    except CgroupPathError:
+        return
+    assert posixpath.normpath(path) == path
+    assert path.startswith("/") and not path.startswith("//") and path != "/"
+    if not cgroups_path.startswith("/"):
+        assert posixpath.join(posixpath.dirname(own), "") in path
+
+
+def test_own_cgroup_is_a_path() -> None:
+    assert placement.own_cgroup().startswith("/")
+
+
+def test_find_cgroup2_prefers_the_unified_layout(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unified, hybrid = (str(tmp_path_factory.mktemp(name)) for name in ("unified", "hybrid"))
+    monkeypatch.setattr(placement, "_MOUNTS", (unified, hybrid))
+    assert placement.find_cgroup2() is None
+    open(hybrid + "/cgroup.controllers", "w").close()
+    assert placement.find_cgroup2() == hybrid
+    open(unified + "/cgroup.controllers", "w").close()
+    assert placement.find_cgroup2() == unified
