@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// pyrun, the command: finds the interpreter and the modules that were installed with this very file, and executes
-// the one on the other, isolated (-I) and without the module `site` (-S), whose work would double the start-up time.
+// pyrun, the command: finds the interpreter and the modules that were installed with this very file, and
+// executes the one on the other, isolated (-I) and without the module `site` (-S), which would take a quarter
+// of the interpreter's start-up time.
 //
-// The file lies in PREFIX/bin. The modules are in PREFIX/lib/python3.N/site-packages (a virtual environment, a user's
-// ~/.local, an interpreter with a prefix of its own), in dist-packages instead (Debian), in lib/python3/dist-packages
-// (a distribution's package) or in PREFIX itself (pip install --target). An editable install has a file there that
-// lists the source roots. Nothing is taken from the working directory, and nothing from the environment except, as
-// the last resort, PATH.
+// The file lies in PREFIX/bin. The modules are in PREFIX/lib/python3.N/site-packages (a virtual environment,
+// a user's ~/.local, an interpreter with a prefix of its own), in dist-packages instead (Debian), in
+// lib/python3/dist-packages (a distribution's package) or in PREFIX itself (pip install --target). An
+// editable install has a file there that lists the source roots. Nothing is taken from the working directory,
+// and nothing from the environment except, as the last resort, PATH.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -22,15 +23,16 @@ enum { OLDEST_MINOR = 11, NEWEST_MINOR = 25, MAX_DIRECTORIES = 64 };
 
 // The directories stand between "-c CODE" and this word, so that no byte of a path needs quoting.
 #define END_OF_DIRECTORIES "pyrun"
-static char code[] = "import sys;a=sys.argv;n=a.index('" END_OF_DIRECTORIES "');sys.path+=a[1:n];del a[:n]\n"
+static char code[] = "import sys\n"
+                     "a=sys.argv;n=a.index('" END_OF_DIRECTORIES "');sys.path+=a[1:n];del a[:n]\n"
                      "from pyrun.cli.main import main\n"
                      "main()";
 
 struct installation {
     const char *prefix;
-    const char *version;         // of the interpreter: "3.11", or "3" where the directory's name does not tell
-    const char *directory;       // holds the package, or the list of source roots
-    const char *configuration;   // text of pyvenv.cfg; NULL outside virtual environments
+    const char *version;        // of the interpreter: "3.11", or "3" where the directory does not tell
+    const char *directory;      // holds the package, or the list of source roots
+    const char *configuration;  // text of pyvenv.cfg; NULL outside virtual environments
 };
 
 struct command {
@@ -165,7 +167,8 @@ static void add_collections(struct directories *directories, const char *prefix,
 }
 
 // Adds what an interpreter in the directory `binaries` has beyond the standard library.
-static void add_interpreter_collections(struct directories *directories, const char *binaries, const char *version)
+static void add_interpreter_collections(struct directories *directories, const char *binaries,
+                                        const char *version)
 {
     const char *prefix = parent(binaries);
     if (strcmp(prefix, "/usr") == 0)
@@ -175,7 +178,8 @@ static void add_interpreter_collections(struct directories *directories, const c
 }
 
 // Lists the directories that the modules of pyrun and of its dependencies are in.
-static void add_all(struct directories *directories, const struct installation *installation, const char *binaries)
+static void add_all(struct directories *directories, const struct installation *installation,
+                    const char *binaries)
 {
     const char *version = installation->version;
     add_listed_directories(directories, JOIN(installation->directory, EDITABLE_ROOTS));
@@ -189,7 +193,8 @@ static void add_all(struct directories *directories, const struct installation *
 }
 
 // Executes the interpreter in the directory `binaries`; returns if there is none.
-static void try_interpreter(const struct installation *installation, const char *binaries, const struct command *command)
+static void try_interpreter(const struct installation *installation, const char *binaries,
+                            const struct command *command)
 {
     char *interpreter = JOIN(binaries, "/python", installation->version);
     if (!exists(interpreter))
@@ -238,7 +243,7 @@ static bool holds_package(const char *directory)
     return exists(JOIN(directory, "/pyrun/__init__.py")) || exists(JOIN(directory, EDITABLE_ROOTS));
 }
 
-// Finds the modules that were installed for one version of Python, and executes its interpreter if there is one.
+// Finds the modules that were installed for one version, and executes its interpreter if it is there.
 static void try_version(struct installation *installation, const struct command *command)
 {
     for (size_t i = 0; i < COUNT(libraries); i++) {

@@ -18,8 +18,8 @@ import fcntl
 import os
 import stat
 
-from pyrun.jsontext import encode
 from pyrun.errors import PyrunError
+from pyrun.jsontext import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

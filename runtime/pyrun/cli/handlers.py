@@ -49,8 +49,8 @@ def _start(settings: Settings, values: dict[str, Any]) -> int:
 
 
 def _state(settings: Settings, values: dict[str, Any]) -> int:
-    from pyrun.jsontext import encode
     from pyrun.container.state import container_state
+    from pyrun.jsontext import encode
 
     state = container_state(settings.state_root(), values["container_id"])
     # runc names the owner in its list only.
@@ -91,9 +91,8 @@ def _list(settings: Settings, values: dict[str, Any]) -> int:
 
 
 def _spec(settings: Settings, values: dict[str, Any]) -> int:
-    from pyrun_spec.defaults import default_config
-
     from pyrun.cli.spec import write_config
+    from pyrun_spec.defaults import default_config
 
     write_config(_bundle(values), default_config(rootless=values["rootless"]))
     return 0

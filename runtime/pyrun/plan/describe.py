@@ -111,7 +111,7 @@ def _capabilities(value: int) -> str:
     return "none" if value == 0 else _names(process.BITS)(value)
 
 
-_namespaces = _names({kind: flag for kind, flag in namespaces.CLONE_FLAGS.items()})
+_namespaces = _names(namespaces.CLONE_FLAGS)
 
 # By the argument's name, or, where that name means different things, by operation and name.
 WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {

@@ -72,9 +72,7 @@ def granted(rules: Iterable[Rule], kind: str, major: int, minor: int, access: st
     for rule in rules:
         if rule.get("type", "a") not in ("a", kind):
             continue
-        if any(
-            rule.get(name, -1) not in (-1, number) for name, number in (("major", major), ("minor", minor))
-        ):
+        if any(rule.get(name, -1) not in (-1, number) for name, number in (("major", major), ("minor", minor))):
             continue
         verdicts.update((letter, rule["allow"]) for letter in access if letter in rule["access"])
     return all(verdicts.values())

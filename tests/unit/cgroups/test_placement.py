@@ -52,9 +52,7 @@ def test_place(cgroups_path: str | None, own: str, expected: str) -> None:
 )
 def test_cgroup_of_the_runtime_is_refused(cgroups_path: str, own: str) -> None:
     """Killing such a container would kill its runtime, and at the root everything."""
-    with pytest.raises(
-        CgroupPathError, match=r'^"[^"]*" is a cgroup that the runtime itself is in: name another$'
-    ):
+    with pytest.raises(CgroupPathError, match=r'^"[^"]*" is a cgroup that the runtime itself is in: name another$'):
         cgroup_path(cgroups_path, "web", own)
 
 

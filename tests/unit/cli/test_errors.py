@@ -147,10 +147,7 @@ def test_version(command_line: CommandLine, words: list[str]) -> None:
     assert re.match(r"pyrun version \d+\.\d+\.\d+\nspec: 1\.\d+\.\d+\n", ended.output)
 
 
-LIST = (
-    "import types; m = sys.modules['pyrun.container.list'] = types.ModuleType('x');"
-    " m.list_states = lambda root: []"
-)
+LIST = "import types; m = sys.modules['pyrun.container.list'] = types.ModuleType('x'); m.list_states = lambda root: []"
 SLEEP = (
     "import types, time; m = sys.modules['pyrun.container.start'] = types.ModuleType('x');"
     " m.start = lambda *a: (print('ready', flush=True), time.sleep(60))"

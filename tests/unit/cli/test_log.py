@@ -49,9 +49,7 @@ def test_json_on_standard_error_is_for_the_engine(command_line: CommandLine) -> 
     assert entry(ended.errors) == {"level": "error", "msg": "it failed"}
 
 
-@pytest.mark.parametrize(
-    "message", ["it failed", 'say "x"', "back\\slash", "two\nlines", "ünï", "\x1b[2J", "\udcff"]
-)
+@pytest.mark.parametrize("message", ["it failed", 'say "x"', "back\\slash", "two\nlines", "ünï", "\x1b[2J", "\udcff"])
 def test_text_log(command_line: CommandLine, tmp_path: Path, message: str) -> None:
     path = tmp_path / "log"
     ended = command_line("--log", str(path), "start", message)
@@ -172,9 +170,7 @@ def test_fifo(tmp_path: Path) -> None:
     assert re.fullmatch(rf'time="{TIME}" level=error msg=".*strat.*"\n', received[0])
 
 
-def test_fifo_that_nobody_reads(
-    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fifo_that_nobody_reads(command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_SECONDS_FOR_A_FIFO_READER", 0.1)
     path = tmp_path / "fifo"
     os.mkfifo(path)

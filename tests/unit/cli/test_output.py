@@ -80,9 +80,7 @@ def test_list_as_a_table(command_line: CommandLine, stub: Stub, words: list[str]
 
 def test_list_of_nothing(command_line: CommandLine, stub: Stub) -> None:
     stub("pyrun.container.list", list_states=lambda root: [])
-    assert command_line("list").output == (
-        "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
-    )
+    assert command_line("list").output == ("ID          PID         STATUS      BUNDLE      CREATED     OWNER\n")
     assert command_line("list", "-f", "json").output == "null\n"
     assert command_line("list", "-q").output == ""
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pyrun.cli.tables import Option
 
 SPELLINGS = {True: ["1", "t", "T", "true", "True", "TRUE"], False: ["0", "f", "F", "false", "False", "FALSE"]}
-TEXT = st.text(
-    st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=8
-) | st.sampled_from(["-", "--", "-x", "--root", "=", "a=b", "help", "state"])
+TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=8) | st.sampled_from(
+    ["-", "--", "-x", "--root", "=", "a=b", "help", "state"]
+)
 
 
 @dataclass
@@ -61,9 +61,7 @@ def in_a_dict(taken: reader.Settings) -> dict[str, Any]:
 def options(draw: st.DrawFn, option: Option) -> tuple[str, Any, list[str]]:
     """One use of an option: its name in code, its value, its words."""
     name, letter, metavar, choices, _, _ = option
-    spelling = draw(
-        st.sampled_from([f"--{name}", f"-{name}", *([f"-{letter}", f"--{letter}"] if letter else [])])
-    )
+    spelling = draw(st.sampled_from([f"--{name}", f"-{name}", *([f"-{letter}", f"--{letter}"] if letter else [])]))
     key = name.replace("-", "_")
     if not metavar:
         value = draw(st.booleans())

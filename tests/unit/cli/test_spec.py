@@ -29,18 +29,14 @@ def default(stub: Stub) -> None:
     stub("pyrun_spec.defaults", default_config=default_config)
 
 
-def test_in_the_current_directory(
-    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_the_current_directory(command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ended = command_line("spec")
     assert (ended.status, ended.output, ended.errors) == (0, "", "")
     assert os.listdir(tmp_path) == ["config.json"]
     text = (tmp_path / "config.json").read_text()
     assert json.loads(text) == {**CONFIG, "rootless": False}
-    assert text.startswith('{\n\t"ociVersion": "1.3.0",\n\t"process": {\n\t\t"args": [') and text.endswith(
-        "}\n"
-    )
+    assert text.startswith('{\n\t"ociVersion": "1.3.0",\n\t"process": {\n\t\t"args": [') and text.endswith("}\n")
 
 
 def test_in_a_bundle(command_line: CommandLine, tmp_path: Path) -> None:
@@ -72,9 +68,7 @@ def test_config_exists(command_line: CommandLine, tmp_path: Path, make: Any) -> 
 
 def test_config_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text("theirs")
-    monkeypatch.setattr(
-        os.path, "lexists", lambda path, seen=os.path.lexists: seen(path) and "/.config" in path
-    )
+    monkeypatch.setattr(os.path, "lexists", lambda path, seen=os.path.lexists: seen(path) and "/.config" in path)
     with pytest.raises(PyrunError, match="exists. Remove it first"):
         write_config(str(tmp_path), CONFIG)
     assert os.listdir(tmp_path) == ["config.json"]

@@ -71,9 +71,7 @@ def test_warnings_do_not_make_a_config_invalid(command_line: CommandLine, tmp_pa
 
 def test_all_that_only_the_compiler_finds(command_line: CommandLine, tmp_path: Path) -> None:
     process = {**VALID["process"], "terminal": True}
-    ended = command_line(
-        "validate", bundle(tmp_path, process=process, mounts=[{"destination": "/x", "source": "/y"}])
-    )
+    ended = command_line("validate", bundle(tmp_path, process=process, mounts=[{"destination": "/x", "source": "/y"}]))
     assert (ended.status, ended.errors) == (1, "")
     assert [line.split(": ")[1] for line in ended.output.splitlines()] == ["/process/terminal", "/mounts/0/type"]
 

@@ -48,9 +48,7 @@ def test_a_verb_is_described_as_in_its_help(verb: str) -> None:
     words += [metavar if required else f"[{metavar}]" for _, metavar, required in arguments]
     assert section.splitlines()[1] == " ".join(words)
     assert description in section
-    assert rows(section) == [
-        row(name, letter, metavar, text) for name, letter, metavar, _, _, text in options
-    ]
+    assert rows(section) == [row(name, letter, metavar, text) for name, letter, metavar, _, _, text in options]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

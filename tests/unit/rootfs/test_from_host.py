@@ -41,17 +41,13 @@ def test_busybox_runs_inside(tmp_path: Path) -> None:
 def test_host_programs_run_inside(tmp_path: Path) -> None:
     root = tmp_path / "rootfs"
     root_filesystem_from_host(root, HOST_SHELL)
-    assert inside(root, "/bin/sh", "-c", "echo ok; id -un; cat /etc/hosts | cat").startswith(
-        "ok\nroot\n127.0.0.1"
-    )
+    assert inside(root, "/bin/sh", "-c", "echo ok; id -un; cat /etc/hosts | cat").startswith("ok\nroot\n127.0.0.1")
 
 
 @needs_root
 def test_without_busybox_the_host_shell_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     which = shutil.which
-    monkeypatch.setattr(
-        shutil, "which", lambda name, path: None if name == "busybox" else which(name, path=path)
-    )
+    monkeypatch.setattr(shutil, "which", lambda name, path: None if name == "busybox" else which(name, path=path))
     root = tmp_path / "rootfs"
     root_filesystem_from_host(root)
     assert not (root / "bin/busybox").exists()
@@ -79,9 +75,7 @@ def test_every_applet_has_its_link(tmp_path: Path) -> None:
     binary = (root / "bin/busybox").read_bytes()
     for name in applet_names(binary):
         link = root / "bin" / name
-        assert name == "busybox" or os.path.realpath(f"{root}{os.readlink(link)}") == str(
-            root / "usr/bin/busybox"
-        )
+        assert name == "busybox" or os.path.realpath(f"{root}{os.readlink(link)}") == str(root / "usr/bin/busybox")
 
 
 def test_the_skeleton_does_not_depend_on_the_umask(tmp_path: Path) -> None:
@@ -91,9 +85,7 @@ def test_the_skeleton_does_not_depend_on_the_umask(tmp_path: Path) -> None:
         root_filesystem_from_host(root, HOST_SHELL)
     finally:
         os.umask(before)
-    modes = {
-        path: stat.S_IMODE((root / path).stat().st_mode) for path in (".", "tmp", "root", "usr/bin", "proc")
-    }
+    modes = {path: stat.S_IMODE((root / path).stat().st_mode) for path in (".", "tmp", "root", "usr/bin", "proc")}
     assert modes == {".": 0o755, "tmp": 0o1777, "root": 0o700, "usr/bin": 0o755, "proc": 0o555}
     assert stat.S_IMODE((root / "bin/sh").stat().st_mode) == 0o755
     assert stat.S_IMODE((root / "etc/passwd").stat().st_mode) == 0o644
@@ -103,12 +95,10 @@ def test_the_skeleton_does_not_depend_on_the_umask(tmp_path: Path) -> None:
 def test_the_list_is_what_is_there(tmp_path: Path) -> None:
     root = tmp_path / "rootfs"
     files = root_filesystem_from_host(root, HOST_SHELL)
-    present = {
-        f"/{path.relative_to(root)}" for path in root.rglob("*") if path.is_file() or path.is_symlink()
-    } - set(from_host.DIRECTORY_LINKS)
-    resolved = {
-        os.path.realpath(os.path.dirname(f"{root}{file}")) + "/" + os.path.basename(file) for file in files
-    }
+    present = {f"/{path.relative_to(root)}" for path in root.rglob("*") if path.is_file() or path.is_symlink()} - set(
+        from_host.DIRECTORY_LINKS
+    )
+    resolved = {os.path.realpath(os.path.dirname(f"{root}{file}")) + "/" + os.path.basename(file) for file in files}
     assert resolved == {f"{root}{path}" for path in present}
     assert files == sorted(files)
 

@@ -20,9 +20,7 @@ OUTER = "int inner(void); int outer(void) { return inner(); }"
 INNER = "int inner(void) { return 0; }"
 
 
-def application(
-    directory: Path, compile_c: Compile, *main_options: str, outer_options: tuple[str, ...] = ()
-) -> Path:
+def application(directory: Path, compile_c: Compile, *main_options: str, outer_options: tuple[str, ...] = ()) -> Path:
     """A program in bin that needs libouter in lib, which needs libinner in lib."""
     library = directory / "lib"
     at_link_time = ("-L", str(library), f"-Wl,-rpath-link,{library}")
@@ -78,9 +76,7 @@ def test_the_origin_is_where_the_program_truly_is(tmp_path: Path, compile_c: Com
 
 
 def test_a_library_for_another_machine_is_passed_over(tmp_path: Path, compile_c: Compile) -> None:
-    program = application(
-        tmp_path, compile_c, f"-Wl,--disable-new-dtags,-rpath,{tmp_path}/foreign:{tmp_path}/lib"
-    )
+    program = application(tmp_path, compile_c, f"-Wl,--disable-new-dtags,-rpath,{tmp_path}/foreign:{tmp_path}/lib")
     foreign = tmp_path / "foreign" / "libouter.so"
     foreign.parent.mkdir()
     image = bytearray((tmp_path / "lib" / "libouter.so").read_bytes())
