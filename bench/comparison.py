@@ -76,9 +76,7 @@ def arrange(runtimes: Sequence[Runtime], configs: dict[str, Bundles]) -> tuple[l
             else:
                 takers[config].append(other)
                 break
-    contests = [
-        Contest(config, [first, *others], configs[config]) for config, others in takers.items() if others
-    ]
+    contests = [Contest(config, [first, *others], configs[config]) for config, others in takers.items() if others]
     if not contests:
         config, bundles = next(iter(configs.items()))
         contests = [Contest(config, [first], bundles)]

@@ -64,10 +64,7 @@ def profile(interpreted: list[str], modules: list[str], directory: str) -> list[
     wall_time([*interpreted[:place], code, *interpreted[place + 1 :]])
     with open(output, "rb") as file:
         entries = marshal.load(file)
-    return [
-        Function(_name(*function), calls, own, total)
-        for function, (_, calls, own, total, _) in entries.items()
-    ]
+    return [Function(_name(*function), calls, own, total) for function, (_, calls, own, total, _) in entries.items()]
 
 
 def _name(path: str, line: int, function: str) -> str:

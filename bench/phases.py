@@ -78,9 +78,7 @@ def _import_log(interpreted: list[str]) -> list[str]:
     command = [interpreted[0], "-X", "importtime", *interpreted[1:]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise BenchError(
-            f"{os.path.basename(interpreted[0])}: ended with {done.returncode}: {done.stderr[-200:]}"
-        )
+        raise BenchError(f"{os.path.basename(interpreted[0])}: ended with {done.returncode}: {done.stderr[-200:]}")
     lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
     finished = [fields[2].strip() for fields in lines[1:]]
     return finished[::-1]

@@ -16,10 +16,9 @@ import private_host
 import traced
 from installed import add_options, chosen_pyrun
 from measure import BenchError
+from pyrun_rootfs import RootfsError, root_filesystem_from_host
 from report import aligned
 from runtimes import Runtime, default_config, make_bundles
-
-from pyrun_rootfs import RootfsError, root_filesystem_from_host
 
 TOP_CALLS = 5
 TOP_FUNCTIONS = 20
@@ -120,13 +119,10 @@ def _process_table(processes: Sequence[traced.Process]) -> list[str]:
     lines = []
     for process in processes:
         working = sum(process.seconds.values()) * 1000
-        table.append(
-            [process.label, str(process.calls.total()), f"{working:.2f}", f"{process.waited * 1000:.2f}"]
-        )
+        table.append([process.label, str(process.calls.total()), f"{working:.2f}", f"{process.waited * 1000:.2f}"])
         lines.append(
             ", ".join(
-                f"{name} {seconds * 1000:.2f} ({process.calls[name]}x)"
-                for name, seconds in _largest(process.seconds)
+                f"{name} {seconds * 1000:.2f} ({process.calls[name]}x)" for name, seconds in _largest(process.seconds)
             )
         )
     header, *rows = aligned(table)
@@ -142,10 +138,7 @@ def _function_table(called: Sequence[functions.Function]) -> list[str]:
     return aligned(
         [
             ["function", "calls", "own", "total"],
-            *(
-                [each.name, str(each.calls), f"{each.own * 1000:.2f}", f"{each.total * 1000:.2f}"]
-                for each in longest
-            ),
+            *([each.name, str(each.calls), f"{each.own * 1000:.2f}", f"{each.total * 1000:.2f}"] for each in longest),
         ]
     )
 

@@ -14,9 +14,7 @@ from runtimes import Runtime
 LEGEND = "times: median in ms; ratios: median of the pairwise quotients [quartiles] (minimum-maximum)"
 
 
-def as_text(
-    runtimes: Sequence[Runtime], contests: Sequence[Contest], pairs: int, notes: Sequence[str]
-) -> str:
+def as_text(runtimes: Sequence[Runtime], contests: Sequence[Contest], pairs: int, notes: Sequence[str]) -> str:
     """For each contest, median times of its runtimes and the first one's ratio to each other one."""
     return "\n".join(
         [
@@ -44,10 +42,7 @@ def as_data(runtimes: Sequence[Runtime], contests: Sequence[Contest]) -> dict[st
                 "config": contest.config,
                 "nanoseconds": contest.times,
                 "ratios": {
-                    row: {
-                        other.name: dataclasses.asdict(contest.ratio(row, other))
-                        for other in contest.runtimes[1:]
-                    }
+                    row: {other.name: dataclasses.asdict(contest.ratio(row, other)) for other in contest.runtimes[1:]}
                     for row in contest.times
                 },
                 "peak_memory_kib": contest.memory,
@@ -60,9 +55,7 @@ def as_data(runtimes: Sequence[Runtime], contests: Sequence[Contest]) -> dict[st
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table: the first column to the left, the others to the right."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table
-    ]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
 
 
 def _table(contest: Contest) -> list[list[str]]:

@@ -15,9 +15,8 @@ import private_host
 import report
 from installed import add_options, chosen_pyrun
 from measure import BenchError, adopt_orphans
-from runtimes import Bundles, Runtime, default_config, make_bundles, told_version, without_device_rules
-
 from pyrun_rootfs import RootfsError, root_filesystem_from_host
+from runtimes import Bundles, Runtime, default_config, make_bundles, told_version, without_device_rules
 
 OTHERS = ("runc", "crun")
 
@@ -69,9 +68,7 @@ def _configs(directory: str, runtime: Runtime) -> dict[str, Bundles]:
     reduced = without_device_rules(config)
     return {
         "default config": make_bundles(os.path.join(directory, "default"), rootfs, config),
-        "default config without device rules": make_bundles(
-            os.path.join(directory, "reduced"), rootfs, reduced
-        ),
+        "default config without device rules": make_bundles(os.path.join(directory, "reduced"), rootfs, reduced),
     }
 
 

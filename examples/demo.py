@@ -76,9 +76,7 @@ class DemoError(Exception):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     beside = os.path.join(os.path.dirname(sys.executable), "pyrun")
-    parser.add_argument(
-        "--pyrun", metavar="PATH", default=beside, help="default: the pyrun beside this Python"
-    )
+    parser.add_argument("--pyrun", metavar="PATH", default=beside, help="default: the pyrun beside this Python")
     pyrun = os.path.abspath(parser.parse_args().pyrun)
     try:
         _check_needs(pyrun)
@@ -123,9 +121,7 @@ def _directory_for_overlays() -> str:
     for path in ("/tmp", "/run", "/dev/shm"):
         if os.path.isdir(path) and _filesystem_type(path) != "overlay":
             return path
-    raise DemoError(
-        "/tmp, /run and /dev/shm are all on an overlay, where no other overlay can keep its files"
-    )
+    raise DemoError("/tmp, /run and /dev/shm are all on an overlay, where no other overlay can keep its files")
 
 
 def _filesystem_type(path: str) -> str | None:
@@ -142,9 +138,7 @@ def _filesystem_type(path: str) -> str | None:
 def _demonstrate(pyrun: str, bundle: str) -> None:
     files = root_filesystem_from_host(os.path.join(bundle, "lower"))
     before = _contents(os.path.join(bundle, "lower"))
-    print(
-        f"A root filesystem of {len(files)} files from this host, the default config, an overlay as root.\n"
-    )
+    print(f"A root filesystem of {len(files)} files from this host, the default config, an overlay as root.\n")
     _write_config(pyrun, bundle, ["/bin/sh", "-c", PROBE + WRITES])
     host = _facts(_output(["/bin/sh", "-c", PROBE]))
     begin = time.perf_counter()

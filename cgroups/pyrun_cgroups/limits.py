@@ -80,9 +80,7 @@ def unsupported_limits(resources: dict[str, Any]) -> list[tuple[str, str]]:
         For each limit the JSON pointer below ``resources`` and a message for a person, in the order of the
         tables above; an empty list when nothing is limited.
     """
-    return [
-        (pointer, f"{words} is not supported yet: remove it") for pointer, words in _real_limits(resources)
-    ]
+    return [(pointer, f"{words} is not supported yet: remove it") for pointer, words in _real_limits(resources)]
 
 
 def _real_limits(resources: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -50,9 +50,7 @@ FILES = {
 }
 
 
-def root_filesystem_from_host(
-    target: str | os.PathLike[str], programs: Sequence[str] | None = None
-) -> list[str]:
+def root_filesystem_from_host(target: str | os.PathLike[str], programs: Sequence[str] | None = None) -> list[str]:
     """Make the directory ``target`` a root filesystem with programs of the host.
 
     Programs are copied with the libraries they load, which are found by reading the files; none is executed.

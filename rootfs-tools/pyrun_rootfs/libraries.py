@@ -84,9 +84,7 @@ def _expand(asking: ElfFile, directories: tuple[str, ...]) -> list[str]:
     values = {"ORIGIN": os.path.dirname(os.path.realpath(asking.path)), "PLATFORM": os.uname().machine}
     meanings_of_lib = ["lib64", *glob.glob("lib/*-linux-*", root_dir="/usr"), "lib"]
     variants = [
-        _replace_tokens(directory, values | {"LIB": lib})
-        for directory in directories
-        for lib in meanings_of_lib
+        _replace_tokens(directory, values | {"LIB": lib}) for directory in directories for lib in meanings_of_lib
     ]
     return list(dict.fromkeys(variants))
 

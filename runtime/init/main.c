@@ -5,7 +5,7 @@
 // goes on in the same plan, and ends the outer stage. The last operation executes the container's program.
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,13 +36,15 @@ static bool is_sealed(void) {
     return seals >= 0 && (seals & F_SEAL_WRITE) && (seals & F_SEAL_SEAL);
 }
 
-static void keep_only(int first, int second) {
+static bool close_between(int first, int last) {
+    return first > last || !syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0);
+}
+
+// What is left open would be open in the container.
+static bool keep_only(int first, int second) {
     int low = first < second ? first : second, high = first < second ? second : first;
-    syscall(SYS_close_range, (unsigned)STDERR_FILENO + 1, (unsigned)low - 1, 0);
-    syscall(SYS_close_range, (unsigned)low + 1, (unsigned)high - 1, 0);
-    syscall(SYS_close_range, (unsigned)high + 1, ~0U, 0);
-    fcntl(low, F_SETFD, FD_CLOEXEC);
-    fcntl(high, F_SETFD, FD_CLOEXEC);
+    return close_between(STDERR_FILENO + 1, low - 1) && close_between(low + 1, high - 1) &&
+           close_between(high + 1, INT_MAX) && !fcntl(low, F_SETFD, FD_CLOEXEC) && !fcntl(high, F_SETFD, FD_CLOEXEC);
 }
 
 // By system call: the C library keeps signals 32 and 33 for itself, and a caller's may have ignored them.
@@ -66,13 +68,15 @@ int main(int count, char **words) {
         return 1;
     }
     prctl(PR_SET_NAME, "pyrun-init", 0, 0, 0);
-    keep_only(control, state);
+    bool closed = keep_only(control, state);
+    int error = errno;
     reset_signals();
     umask(0);
 
     struct stage stage = {.report = control, .control = control, .state = state, .gate = -1, .cgroup = -1,
                           .root = -1, .procfs = -1, .empty = -1};
     for (int i = 0; i < MAX_BIND_SOURCES; i++) stage.bind_sources[i] = -1;
+    if (!closed) return fail(&stage, error, "close the caller's descriptors"), 1;
     if (!is_sealed()) return fail(&stage, EPERM, "pyrun-init does not run from a sealed memory file"), 1;
     if (plan_open(&stage, state)) return 1;
     plan_execute(&stage);

@@ -20,9 +20,12 @@ enum { MAX_PARAMETER = 255 };
 static const uint64_t RECURSIVE_PROPAGATION = 1ULL << 63;
 static const uint64_t NO_SLOT = UINT64_MAX;
 
-static bool is_inside_procfs(int descriptor) {
+// CVE-2019-16884: what is mounted over a file of procfs would answer in the kernel's place.
+static int refuse_procfs(struct stage *stage, int target, const char *path) {
     struct statfs status;
-    return !fstatfs(descriptor, &status) && status.f_type == PROC_SUPER_MAGIC;
+    if (fstatfs(target, &status)) return fail(stage, errno, "look at the mount point %s", path);
+    if (status.f_type != PROC_SUPER_MAGIC) return 0;
+    return fail(stage, EPERM, "mount on %s: the destination is inside procfs", path);
 }
 
 static int set_propagation(int tree, struct list changes) {
@@ -36,9 +39,7 @@ static int set_propagation(int tree, struct list changes) {
 
 static int attach(struct stage *stage, int tree, int target, const char *path, struct list propagation,
                   uint64_t flags) {
-    // CVE-2019-16884: what is mounted over a file of procfs would answer in the kernel's place.
-    if (is_inside_procfs(target) && !(flags & INSIDE_PROCFS))
-        return fail(stage, EPERM, "mount on %s: the destination is inside procfs", path);
+    if (!(flags & INSIDE_PROCFS) && refuse_procfs(stage, target, path)) return -1;
     if (tree_attach(tree, target)) return fail(stage, errno, "mount on %s", path);
     return set_propagation(tree, propagation) ? fail(stage, errno, "set the propagation of %s", path) : 0;
 }

@@ -68,6 +68,7 @@ int reopen_null(struct stage *stage, const union argument *arguments) {
     for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++) {
         if (!is_null_device(descriptor)) continue;
         if (null < 0) null = open_beneath(stage, "/dev/null", O_RDWR | O_NOFOLLOW | O_NOCTTY, 0);
+        if (null < 0 && errno != ENOENT) return fail(stage, errno, "open the container's /dev/null");
         if (null < 0 || !is_null_device(null)) break;
         if (dup3(null, descriptor, 0) < 0) return fail(stage, errno, "reopen descriptor %d", descriptor);
     }

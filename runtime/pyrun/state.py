@@ -119,8 +119,12 @@ class StateDirectory:
             os.mkdir(f"{root}/{container_id}", 0o700)
         except FileExistsError:
             raise PyrunError(f'container with given ID already exists: "{container_id}"') from None
-        made = cls(root, container_id)
-        made.lock()
+        try:
+            made = cls(root, container_id)
+            made.lock()
+        except BaseException:
+            os.rmdir(f"{root}/{container_id}")
+            raise
         return made
 
     def lock(self) -> None:

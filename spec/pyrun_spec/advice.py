@@ -17,7 +17,6 @@ def advice(config: dict[str, Any]) -> list[Finding]:
     """Returns warnings for a configuration that satisfies the schema and has no members that are null."""
     return [
         *_misspelt_names(schema_of("config"), config, ""),
-        *_unknown_capabilities(config),
         *_relative_destinations(config),
     ]
 
@@ -40,21 +39,6 @@ def _misspelt_names(schema: Any, value: Any, pointer: str) -> Iterator[Finding]:
             yield from _misspelt_names(schema["additionalProperties"], member, place)
         elif meant := near(name, properties.keys() - value.keys(), LIKENESS_OF_NAMES):
             yield Finding(place, f"unknown and ignored (did you mean {quote(meant)}?)", warning=True)
-
-
-def _unknown_capabilities(config: dict[str, Any]) -> Iterator[Finding]:
-    """Spec: capabilities that can't be mapped to the kernel's are warned of."""
-    known = schema_of("config")["$defs"]["capability"]["enum"]
-    for kind, names in config.get("process", {}).get("capabilities", {}).items():
-        for index, name in enumerate(names):
-            if name not in known:
-                meant = near(name, known)
-                hint = f" (did you mean {quote(meant)}?)" if meant else ""
-                yield Finding(
-                    f"/process/capabilities/{kind}/{index}",
-                    f"{quote(name)} is not a known capability and is ignored{hint}",
-                    warning=True,
-                )
 
 
 def _relative_destinations(config: dict[str, Any]) -> Iterator[Finding]:

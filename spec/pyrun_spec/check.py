@@ -112,6 +112,11 @@ def uint32(value: object) -> bool:
     return type(value) is int and 0 <= value <= 4294967295
 
 
+def id(value: object) -> bool:
+    """Checks an integer from 0 to 4294967294."""
+    return type(value) is int and 0 <= value <= 4294967294
+
+
 def uint64(value: object) -> bool:
     """Checks an integer from 0 to 18446744073709551615."""
     return type(value) is int and 0 <= value <= 18446744073709551615
@@ -157,10 +162,10 @@ def user(value: object) -> bool:
     """Checks a user."""
     return (
         type(value) is dict
-        and ((item := value.get("uid")) is None or uint32(item))
-        and ((item := value.get("gid")) is None or uint32(item))
+        and ((item := value.get("uid")) is None or id(item))
+        and ((item := value.get("gid")) is None or id(item))
         and ((item := value.get("umask")) is None or uint32(item))
-        and ((item := value.get("additionalGids")) is None or each(item, uint32))
+        and ((item := value.get("additionalGids")) is None or each(item, id))
     )
 
 
@@ -178,7 +183,54 @@ def capabilities(value: object) -> bool:
 
 def capability_set(value: object) -> bool:
     """Checks a list of capabilities."""
-    return texts(value)
+    return each(value, capability)
+
+
+def capability(value: object) -> bool:
+    """Checks a capability."""
+    return type(value) is str and value in {
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_FOWNER",
+        "CAP_FSETID",
+        "CAP_KILL",
+        "CAP_SETGID",
+        "CAP_SETUID",
+        "CAP_SETPCAP",
+        "CAP_LINUX_IMMUTABLE",
+        "CAP_NET_BIND_SERVICE",
+        "CAP_NET_BROADCAST",
+        "CAP_NET_ADMIN",
+        "CAP_NET_RAW",
+        "CAP_IPC_LOCK",
+        "CAP_IPC_OWNER",
+        "CAP_SYS_MODULE",
+        "CAP_SYS_RAWIO",
+        "CAP_SYS_CHROOT",
+        "CAP_SYS_PTRACE",
+        "CAP_SYS_PACCT",
+        "CAP_SYS_ADMIN",
+        "CAP_SYS_BOOT",
+        "CAP_SYS_NICE",
+        "CAP_SYS_RESOURCE",
+        "CAP_SYS_TIME",
+        "CAP_SYS_TTY_CONFIG",
+        "CAP_MKNOD",
+        "CAP_LEASE",
+        "CAP_AUDIT_WRITE",
+        "CAP_AUDIT_CONTROL",
+        "CAP_SETFCAP",
+        "CAP_MAC_OVERRIDE",
+        "CAP_MAC_ADMIN",
+        "CAP_SYSLOG",
+        "CAP_WAKE_ALARM",
+        "CAP_BLOCK_SUSPEND",
+        "CAP_AUDIT_READ",
+        "CAP_PERFMON",
+        "CAP_BPF",
+        "CAP_CHECKPOINT_RESTORE",
+    }
 
 
 def rlimit(value: object) -> bool:
@@ -413,8 +465,8 @@ def device(value: object) -> bool:
         and ((item := value.get("major")) is None or int64(item))
         and ((item := value.get("minor")) is None or int64(item))
         and ((item := value.get("fileMode")) is None or uint32(item))
-        and ((item := value.get("uid")) is None or uint32(item))
-        and ((item := value.get("gid")) is None or uint32(item))
+        and ((item := value.get("uid")) is None or id(item))
+        and ((item := value.get("gid")) is None or id(item))
     )
 
 
@@ -470,11 +522,7 @@ def memory_policy_mode(value: object) -> bool:
 
 def memory_policy_flag(value: object) -> bool:
     """Checks a flag of set_mempolicy(2)."""
-    return type(value) is str and value in {
-        "MPOL_F_NUMA_BALANCING",
-        "MPOL_F_RELATIVE_NODES",
-        "MPOL_F_STATIC_NODES",
-    }
+    return type(value) is str and value in {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"}
 
 
 def propagation(value: object) -> bool:

@@ -17,7 +17,7 @@ from pyrun_spec.schema import schema_of
 
 CHECK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "check.py")
 
-LINE_LENGTH = 110
+LINE_LENGTH = 120
 
 Schema = dict[str, Any]
 

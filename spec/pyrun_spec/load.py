@@ -94,7 +94,7 @@ def read_config(bundle: str) -> bytes:
 
 def _why_not_opened(bundle: str, path: str, error: OSError) -> str:
     if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.isdir(bundle):
-        return f"can't be opened, because the bundle {quote(bundle)} is not a directory"
+        return f"can't be opened in the bundle {quote(bundle)}: no such file or directory"
     if error.errno == errno.ENOENT and os.path.islink(path):
         return f"is a link to {quote(os.readlink(path))}, which does not exist"
     if error.errno == errno.ENOENT:

@@ -132,7 +132,7 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
         root.finish(plan, config)
     else:
         root.use(plan, config, request, problems)
-    kernel.set_all(plan, config, problems)
+    kernel.set_all(plan, config)
     process.find_program(plan, config)
     plan.add("wait_at_gate", "")
 

@@ -42,6 +42,11 @@ def explained(path: str, value: object) -> list[tuple[str, str]]:
         ("/process/args", "sh", 'expected an array, found the string "sh" (write ["sh"])'),
         ("/process/args/1", None, "expected a string, found null"),
         ("/process/capabilities", ["CAP_KILL"], "expected an object, found an array"),
+        (
+            "/process/capabilities/bounding/0",
+            "sys_admin",
+            '"sys_admin" is not a capability (did you mean "CAP_SYS_ADMIN"?)',
+        ),
         ("/mounts", {}, "expected an array, found an object"),
         (
             "/mounts/0",
@@ -51,22 +56,22 @@ def explained(path: str, value: object) -> list[tuple[str, str]]:
         (
             "/process/user/uid",
             "1000",
-            'expected an integer from 0 to 4294967295, found the string "1000" (write 1000)',
+            'expected an integer from 0 to 4294967294, found the string "1000" (write 1000)',
         ),
         (
             "/process/user/uid",
             "99999999999",
-            'expected an integer from 0 to 4294967295, found the string "99999999999"',
+            'expected an integer from 0 to 4294967294, found the string "99999999999"',
         ),
         (
             "/process/user/uid",
             1.0,
-            "expected an integer from 0 to 4294967295, found the number 1.0 (write 1)",
+            "expected an integer from 0 to 4294967294, found the number 1.0 (write 1)",
         ),
-        ("/process/user/uid", 1.5, "expected an integer from 0 to 4294967295, found the number 1.5"),
-        ("/process/user/uid", False, "expected an integer from 0 to 4294967295, found false"),
-        ("/process/user/uid", -1, "-1 is not an integer from 0 to 4294967295"),
-        ("/process/user/uid", 2**32, "4294967296 is not an integer from 0 to 4294967295"),
+        ("/process/user/uid", 1.5, "expected an integer from 0 to 4294967294, found the number 1.5"),
+        ("/process/user/uid", False, "expected an integer from 0 to 4294967294, found false"),
+        ("/process/user/uid", -1, "-1 is not an integer from 0 to 4294967294"),
+        ("/process/user/uid", 2**32, "4294967296 is not an integer from 0 to 4294967294"),
         ("/process/oomScoreAdj", 2000, "2000 is not an integer from -1000 to 1000"),
         ("/linux/resources/memory/limit", 2**63, "9223372036854775808 is not a 64-bit integer"),
         (

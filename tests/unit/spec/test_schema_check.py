@@ -125,7 +125,7 @@ def test_null_members_are_absent() -> None:
 
 
 INTEGERS = {
-    ("process", "user", "uid"): (0, 2**32 - 1),
+    ("process", "user", "uid"): (0, 2**32 - 2),
     ("process", "user", "umask"): (0, 2**32 - 1),
     ("process", "oomScoreAdj"): (-1000, 1000),
     ("process", "ioPriority", "priority"): (0, 7),

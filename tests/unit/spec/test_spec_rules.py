@@ -139,7 +139,6 @@ def test_other_major_versions(version: str) -> None:
             ],
         ),
         (process(capabilities={"ambient": ["CAP_KILL"], "permitted": ["CAP_CHOWN"]}), []),
-        (process(capabilities={"bounding": ["CAP_FROM_THE_FUTURE"]}), []),
         (process(scheduler={"policy": "SCHED_OTHER", "nice": -20}), []),
         (
             process(scheduler={"policy": "SCHED_BATCH", "nice": 20}),
