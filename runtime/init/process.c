@@ -49,12 +49,18 @@ int join_session_keyring(struct stage *stage, const union argument *arguments) {
     return 0;
 }
 
+// A file that is only read was there before the container, and stays its owner's.
+static bool is_input_file(int descriptor, const struct stat *status) {
+    return S_ISREG(status->st_mode) && (fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
 // A program that drops to its user opens /dev/stdout anew, which asks for permission on what lies behind it.
 int own_stdio(struct stage *stage, const union argument *arguments) {
     uid_t user = (uid_t)arguments[0].number;
     for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++) {
         struct stat status;
-        if (fstat(descriptor, &status) || status.st_uid == user || is_null_device(descriptor)) continue;
+        if (fstat(descriptor, &status) || status.st_uid == user) continue;
+        if (is_null_device(descriptor) || is_input_file(descriptor, &status)) continue;
         if (fchown(descriptor, user, (gid_t)-1) && errno != EINVAL && errno != EPERM && errno != EROFS)
             return fail(stage, errno, "give descriptor %d to user %u", descriptor, user);
     }
