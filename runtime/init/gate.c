@@ -37,7 +37,8 @@ static void close_setup_descriptors(struct stage *stage) {
     close_descriptor(&stage->root);
     close_descriptor(&stage->procfs);
     close_descriptor(&stage->empty);
-    for (int slot = 0; slot < MAX_BIND_SOURCES; slot++) close_descriptor(&stage->bind_sources[slot]);
+    for (unsigned i = 0; i < stage->bind_source_count; i++) close_descriptor(&stage->bind_sources[i].tree);
+    for (unsigned i = 0; i < stage->kernel_mount_count; i++) close_descriptor(&stage->kernel_mounts[i].tree);
 }
 
 int wait_at_gate(struct stage *stage, const union argument *arguments) {

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { MAX_ARGUMENTS = 8, MAX_BIND_SOURCES = 256, MAX_NAMESPACES = 8 };
+enum { MAX_ARGUMENTS = 8, MAX_NAMESPACES = 8, MAX_KERNEL_MOUNTS = 16 };
+enum { MAX_BIND_SOURCES = 253 };  // SCM_MAX_FD: they travel in one message
 
 // A list's elements stand one behind the other in the plan: `count` items, each as the signature's letter says.
 struct list {
@@ -47,6 +48,20 @@ struct opened_namespace {
     int type;
 };
 
+// A bind source that the outer stage opens for the init, and the operation that asked for it.
+struct bind_source {
+    struct step step;
+    const char *path;
+    bool recursive;
+    int tree;
+};
+
+// A procfs or sysfs of the plan: what it masks is found from here, wherever its mount point has been moved to.
+struct kernel_mount {
+    const char *destination;
+    int tree;
+};
+
 // Everything that one operation leaves for a later one; -1 stands for a descriptor that is not open.
 struct stage {
     struct plan plan;
@@ -57,9 +72,13 @@ struct stage {
     int gate;     // listening socket
     int cgroup;   // the container's cgroup directory
     bool entered_cgroup;
+    bool joined_time;
     struct opened_namespace namespaces[MAX_NAMESPACES];
     unsigned namespace_count;
-    int bind_sources[MAX_BIND_SOURCES];
+    struct bind_source bind_sources[MAX_BIND_SOURCES];
+    unsigned bind_source_count;
+    struct kernel_mount kernel_mounts[MAX_KERNEL_MOUNTS];
+    unsigned kernel_mount_count;
     int root;    // O_PATH descriptor of the container's root, valid before and after the pivot
     int procfs;  // private detached procfs
     int empty;   // detached empty read-only tmpfs that masks directories
@@ -95,6 +114,13 @@ int make_directory_beneath(const struct stage *stage, const char *path, mode_t m
 int make_parent_beneath(const struct stage *stage, const char *path, const char **name);
 int make_file_beneath(const struct stage *stage, const char *path);
 
+// bindsources.c: over a socket pair from the outer stage to the init.
+int send_bind_sources(struct stage *stage, int socket, int pidfd);
+int receive_bind_sources(struct stage *stage, int socket);
+
+// covers.c
+int remember_kernel_mount(struct stage *stage, const char *destination, int tree);
+
 // procfs.c
 int open_procfs(struct stage *stage, const char *path, int flags);
 
@@ -121,6 +147,7 @@ OPERATION(open_gate);
 OPERATION(wait_at_gate);
 // root.c
 OPERATION(propagate_root);
+OPERATION(isolate_root);
 OPERATION(bind_root);
 OPERATION(overlay_root);
 OPERATION(use_root);
@@ -128,13 +155,17 @@ OPERATION(pivot_to_root);
 OPERATION(move_to_root);
 OPERATION(change_root);
 OPERATION(readonly_root);
-// mounts.c
+// bindsources.c
 OPERATION(open_bind_source);
+// mounts.c
 OPERATION(mount_filesystem);
 OPERATION(bind_mount);
+// covers.c
 OPERATION(readonly_mount);
 OPERATION(readonly_path);
 OPERATION(mask_path);
+// procfs.c
+OPERATION(open_own_procfs);
 // devices.c
 OPERATION(make_device);
 OPERATION(make_symlink);

@@ -73,9 +73,9 @@ int main(int count, char **words) {
     reset_signals();
     umask(0);
 
-    struct stage stage = {.report = control, .control = control, .state = state, .gate = -1, .cgroup = -1,
+    static struct stage stage;
+    stage = (struct stage){.report = control, .control = control, .state = state, .gate = -1, .cgroup = -1,
                           .root = -1, .procfs = -1, .empty = -1};
-    for (int i = 0; i < MAX_BIND_SOURCES; i++) stage.bind_sources[i] = -1;
     if (!closed) return fail(&stage, error, "close the caller's descriptors"), 1;
     if (!is_sealed()) return fail(&stage, EPERM, "pyrun-init does not run from a sealed memory file"), 1;
     if (plan_open(&stage, state)) return 1;

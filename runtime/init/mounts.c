@@ -14,11 +14,14 @@
 #include "init.h"
 #include "mountapi.h"
 
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
 // Flags of mount_filesystem and bind_mount, as pyrun/plan/mounts.py gives them.
-enum { INSIDE_PROCFS = 1, NO_SYMLINKS = 2 };
-enum { MAX_PARAMETER = 255 };
+enum { INSIDE_PROCFS = 1, KERNEL_FILESYSTEM = 2 };
+enum { MAX_PARAMETER = 255, MAX_DATA = 4095 };
 static const uint64_t RECURSIVE_PROPAGATION = 1ULL << 63;
-static const uint64_t NO_SLOT = UINT64_MAX;
 
 // CVE-2019-16884: what is mounted over a file of procfs would answer in the kernel's place.
 static int refuse_procfs(struct stage *stage, int target, const char *path) {
@@ -80,6 +83,14 @@ static int configure(int context, const char *source, mode_t covered_mode, struc
     return fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL);
 }
 
+static bool fits_fsconfig(struct list parameters) {
+    while (parameters.count) {
+        const char *value = strchr(list_next_string(&parameters), '=');
+        if (value && strlen(value + 1) > MAX_PARAMETER) return false;
+    }
+    return true;
+}
+
 static int new_filesystem(struct stage *stage, const union argument *arguments, mode_t covered_mode) {
     const char *path = arguments[0].string, *type = arguments[1].string, *source = arguments[2].string;
     int context = fs_open(type);
@@ -92,23 +103,73 @@ static int new_filesystem(struct stage *stage, const union argument *arguments, 
     return tree;
 }
 
+static int mount_by_context(struct stage *stage, const union argument *arguments, int target, mode_t covered_mode) {
+    const char *path = arguments[0].string;
+    uint64_t flags = arguments[6].number;
+    int tree = new_filesystem(stage, arguments, covered_mode);
+    int result = tree < 0 ? -1 : attach(stage, tree, target, path, arguments[5].numbers, flags);
+    if (!result && flags & KERNEL_FILESYSTEM) result = remember_kernel_mount(stage, path, tree);
+    close_descriptor(&tree);
+    return result;
+}
+
+static unsigned long mount_flags(uint64_t attributes) {
+    static const struct { uint64_t attribute; unsigned long flag; } flags[] = {
+        {MOUNT_ATTR_RDONLY, MS_RDONLY},         {MOUNT_ATTR_NOSUID, MS_NOSUID},
+        {MOUNT_ATTR_NODEV, MS_NODEV},           {MOUNT_ATTR_NOEXEC, MS_NOEXEC},
+        {MOUNT_ATTR_NOATIME, MS_NOATIME},       {MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
+        {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME}, {MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW},
+    };
+    unsigned long result = 0;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (attributes & flags[i].attribute) result |= flags[i].flag;
+    return result;
+}
+
+// What fsconfig(2) can't take, such as a long list of an overlay's layers.
+static int mount_by_data(struct stage *stage, const union argument *arguments, int target) {
+    const char *path = arguments[0].string, *type = arguments[1].string, *source = arguments[2].string;
+    static char data[MAX_DATA + 1];
+    char place[64];
+    size_t used = 0;
+    for (struct list rest = arguments[3].strings; rest.count;) {
+        const char *parameter = list_next_string(&rest);
+        int length = snprintf(data + used, sizeof data - used, "%s%s", used ? "," : "", parameter);
+        used += (size_t)length;
+        if (used > MAX_DATA) return fail(stage, E2BIG, "mount %s on %s", type, path);
+    }
+    if (arguments[5].numbers.count) return fail(stage, ENOTSUP, "mount %s on %s: long options and a propagation", type, path);
+    if (refuse_procfs(stage, target, path)) return -1;
+    snprintf(place, sizeof place, "/proc/self/fd/%d", target);
+    return mount(source, place, type, mount_flags(arguments[4].number), data)
+               ? fail(stage, errno, "mount %s on %s", type, path)
+               : 0;
+}
+
+// CVE-2019-19921: what is made may be a link again by the time that it is opened, so it is opened as strictly.
+static int make_mount_point(const struct stage *stage, const char *path, uint64_t resolve) {
+    int directory = make_directory_beneath(stage, path, 0755);
+    if (directory < 0 || !resolve) return directory;
+    close(directory);
+    return open_beneath(stage, path, O_PATH | O_DIRECTORY, resolve);
+}
+
 int mount_filesystem(struct stage *stage, const union argument *arguments) {
     const char *path = arguments[0].string;
     uint64_t flags = arguments[6].number;
-    uint64_t resolve = flags & NO_SYMLINKS ? RESOLVE_NO_SYMLINKS : 0;
+    uint64_t resolve = flags & KERNEL_FILESYSTEM ? RESOLVE_NO_SYMLINKS : 0;
     mode_t covered_mode = 0;
     struct stat status;
     int target = open_beneath(stage, path, O_PATH | O_DIRECTORY, resolve);
-    if (target < 0 && (errno == ELOOP || errno == ENOTDIR) && resolve)
-        return fail(stage, errno, "mount %s on %s: it must be an ordinary directory", arguments[1].string, path);
     // A tmpfs looks like the directory that it covers, as engines expect of runc.
     if (target >= 0 && !strcmp(arguments[1].string, "tmpfs") && !fstat(target, &status))
         covered_mode = status.st_mode & 07777;
-    if (target < 0) target = make_directory_beneath(stage, path, 0755);
+    if (target < 0 && errno == ENOENT) target = make_mount_point(stage, path, resolve);
+    if (target < 0 && (errno == ELOOP || errno == ENOTDIR))
+        return fail(stage, errno, "mount %s on %s: it must be an ordinary directory", arguments[1].string, path);
     if (target < 0) return fail(stage, errno, "make the mount point %s", path);
-    int tree = new_filesystem(stage, arguments, covered_mode);
-    int result = tree < 0 ? -1 : attach(stage, tree, target, path, arguments[5].numbers, flags);
-    close_descriptor(&tree);
+    int result = fits_fsconfig(arguments[3].strings) ? mount_by_context(stage, arguments, target, covered_mode)
+                                                     : mount_by_data(stage, arguments, target);
     close(target);
     return result;
 }
@@ -116,18 +177,6 @@ int mount_filesystem(struct stage *stage, const union argument *arguments) {
 static int open_source(struct stage *stage, const char *path, uint64_t recursive) {
     int tree = tree_open(AT_FDCWD, path, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
     return tree < 0 ? fail(stage, errno, "bind source %s", path) : tree;
-}
-
-// In the outer stage: a source that a user namespace's root may not be able to reach. Below a slave nothing that the
-// container mounts can reach the host, as for the sources that the init opens.
-int open_bind_source(struct stage *stage, const union argument *arguments) {
-    uint64_t slot = arguments[0].number, recursive = arguments[2].number;
-    const char *path = arguments[1].string;
-    if (slot >= MAX_BIND_SOURCES) return fail(stage, E2BIG, "more than %d bind mounts", MAX_BIND_SOURCES);
-    int tree = open_source(stage, path, recursive);
-    if (tree < 0) return -1;
-    stage->bind_sources[slot] = tree;
-    return tree_set(tree, AT_RECURSIVE, 0, 0, MS_SLAVE) ? fail(stage, errno, "make %s a slave", path) : 0;
 }
 
 static bool is_directory(int descriptor) {
@@ -147,10 +196,10 @@ static int open_mount_point(struct stage *stage, int tree, const char *path) {
 int bind_mount(struct stage *stage, const union argument *arguments) {
     uint64_t slot = arguments[0].number;
     const char *path = arguments[2].string;
-    bool opened = slot != NO_SLOT && slot < MAX_BIND_SOURCES;
-    int tree = opened ? stage->bind_sources[slot] : open_source(stage, arguments[1].string, arguments[3].number);
+    bool opened = slot < stage->bind_source_count;
+    int tree = opened ? stage->bind_sources[slot].tree : open_source(stage, arguments[1].string, arguments[3].number);
     if (tree < 0) return -1;
-    if (opened) stage->bind_sources[slot] = -1;
+    if (opened) stage->bind_sources[slot].tree = -1;
     uint64_t set = arguments[4].number, clear = arguments[5].number;
     if ((set || clear) && tree_set(tree, 0, set, clear, 0)) return fail(stage, errno, "set the attributes of %s", path);
     int target = open_mount_point(stage, tree, path);
@@ -158,77 +207,5 @@ int bind_mount(struct stage *stage, const union argument *arguments) {
     int result = attach(stage, tree, target, path, arguments[6].numbers, arguments[7].number);
     close(tree);
     close(target);
-    return result;
-}
-
-// Covers what the descriptor stands on; a path that the image does not have needs no cover.
-static int cover(struct stage *stage, const char *path, int target, int tree) {
-    int result = tree < 0 || tree_attach(tree, target) ? fail(stage, errno, "cover %s", path) : 0;
-    close(target);
-    return result;
-}
-
-int readonly_path(struct stage *stage, const union argument *arguments) {
-    const char *path = arguments[0].string;
-    int target = open_beneath(stage, path, O_PATH, 0);
-    if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(stage, errno, "open %s", path);
-    int tree = tree_open(target, "", OPEN_TREE_CLONE | AT_RECURSIVE);
-    if (tree >= 0 && tree_set(tree, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0)) {
-        close(target);
-        return fail(stage, errno, "make %s read-only", path);
-    }
-    int result = cover(stage, path, target, tree);
-    close_descriptor(&tree);
-    return result;
-}
-
-// One empty file system serves all directories: the first mask attaches it, the others are clones of that mount
-// (before Linux 6.15 a detached one can't be cloned).
-static int empty_directory(struct stage *stage) {
-    if (stage->empty >= 0) return tree_open(stage->empty, "", OPEN_TREE_CLONE);
-    int context = fs_open("tmpfs");
-    if (context >= 0 && !fs_config(context, FSCONFIG_SET_STRING, "source", "tmpfs") &&
-        !fs_config(context, FSCONFIG_SET_FLAG, "ro", NULL) && !fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL))
-        stage->empty = fs_mount(context, MOUNT_ATTR_RDONLY);
-    int error = errno;
-    if (context >= 0) close(context);
-    errno = error;
-    return stage->empty;
-}
-
-// CVE-2025-31133: only what is the null device may stand in for it.
-static int null_device(struct stage *stage) {
-    int null = open_beneath(stage, "/dev/null", O_PATH | O_NOFOLLOW, 0);
-    if (null >= 0 && !is_null_device(null)) {
-        close(null);
-        errno = ENODEV;
-        return -1;
-    }
-    int tree = null < 0 ? -1 : tree_open(null, "", OPEN_TREE_CLONE);
-    int error = errno;
-    if (null >= 0) close(null);
-    errno = error;
-    return tree;
-}
-
-// A tmpfs that holds devices or mount points can be made read-only only once they are there.
-int readonly_mount(struct stage *stage, const union argument *arguments) {
-    const char *path = arguments[0].string;
-    int mounted = open_beneath(stage, path, O_PATH, 0);
-    if (mounted < 0 || tree_set(mounted, 0, MOUNT_ATTR_RDONLY, 0, 0))
-        return fail(stage, errno, "make %s read-only", path);
-    close(mounted);
-    return 0;
-}
-
-int mask_path(struct stage *stage, const union argument *arguments) {
-    const char *path = arguments[0].string;
-    struct stat status;
-    int target = open_beneath(stage, path, O_PATH, 0);
-    if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(stage, errno, "open %s", path);
-    if (fstat(target, &status)) return fail(stage, errno, "stat %s", path);
-    int tree = S_ISDIR(status.st_mode) ? empty_directory(stage) : null_device(stage);
-    int result = cover(stage, path, target, tree);
-    if (tree != stage->empty) close_descriptor(&tree);
     return result;
 }

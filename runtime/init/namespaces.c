@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif
+
+enum { TICKS_PER_SECOND = 100 };  // USER_HZ, on every architecture that pyrun supports
 
 static const char *namespace_name(int type) {
     switch (type) {
@@ -58,6 +61,7 @@ int join_namespaces(struct stage *stage, const union argument *arguments) {
         struct opened_namespace *each = &stage->namespaces[i];
         if (setns(each->descriptor, each->type))
             return fail(stage, errno, "join the %s namespace", namespace_name(each->type));
+        if (each->type == CLONE_NEWTIME) stage->joined_time = true;
         close_descriptor(&each->descriptor);
     }
     return 0;
@@ -81,23 +85,51 @@ static int write_map(struct stage *stage, pid_t process, const char *file, const
     return write_text(AT_FDCWD, path, map) ? fail(stage, errno, "write %s", file) : 0;
 }
 
-// Field 22 of /proc/PID/stat (proc(5)), counted from behind the command's name, which can hold anything.
-static int start_time(pid_t process, unsigned long long *ticks) {
-    char path[64], text[1024];
+// In a joined time namespace the outer stage sees start times shifted; pyrun, outside, does not.
+static long long shift_of_start_times(const struct stage *stage) {
+    char text[256];
+    if (!stage->joined_time || read_small_file(AT_FDCWD, "/proc/self/timens_offsets", text, sizeof text)) return 0;
+    char *field = strstr(text, "boottime");
+    if (!field) return 0;
+    long long seconds = strtoll(field + strlen("boottime"), &field, 10);
+    return seconds * TICKS_PER_SECOND + strtoll(field, NULL, 10) / (1000000000 / TICKS_PER_SECOND);
+}
+
+// Fields of /proc/PID/stat (proc(5)) are counted from behind the command's name, which can hold anything.
+static const char *stat_field(const char *text, int wanted) {
+    const char *field = strrchr(text, ')');
+    for (int number = 2; field && number < wanted; number++) field = strchr(field + 1, ' ');
+    return field ? field + 1 : "";
+}
+
+static int read_stat(pid_t process, char *text, size_t size) {
+    char path[64];
     snprintf(path, sizeof path, "/proc/%d/stat", process);
-    if (read_small_file(AT_FDCWD, path, text, sizeof text)) return -1;
-    char *field = strrchr(text, ')');
-    for (int number = 2; field && number < 22; number++) field = strchr(field + 1, ' ');
-    if (!field) return -1;
-    *ticks = strtoull(field, NULL, 10);
+    return read_small_file(AT_FDCWD, path, text, size);
+}
+
+static int start_time(const struct stage *stage, pid_t process, long long *ticks) {
+    char text[1024];
+    if (read_stat(process, text, sizeof text)) return -1;
+    *ticks = strtoll(stat_field(text, 22), NULL, 10) - shift_of_start_times(stage);
     return 0;
 }
 
-static int write_process_record(struct stage *stage, pid_t process, unsigned long long ticks) {
+// Linux 6.14 and later compare how often cgroup.kill was written in the cgroup of the caller, not in the one that is
+// cloned into, with the latter: where the numbers differ, the child is killed at its birth.
+static bool is_born_dead(pid_t process) {
+    char text[1024];
+    if (read_stat(process, text, sizeof text)) return true;
+    char state = *stat_field(text, 3);
+    unsigned long pending = strtoul(stat_field(text, 31), NULL, 10);
+    return state == 'Z' || state == 'X' || pending & 1UL << (SIGKILL - 1);
+}
+
+static int write_process_record(struct stage *stage, pid_t process, long long ticks) {
     char record[96];
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    int length = snprintf(record, sizeof record, "%d %llu %lld.%09ld\n", process, ticks, (long long)now.tv_sec,
+    int length = snprintf(record, sizeof record, "%d %lld %lld.%09ld\n", process, ticks, (long long)now.tv_sec,
                           now.tv_nsec);
     int file = openat(stage->state, "process.new", O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file < 0) return fail(stage, errno, "make the process record");
@@ -111,12 +143,11 @@ static int write_process_record(struct stage *stage, pid_t process, unsigned lon
 }
 
 static int record_init(struct stage *stage, pid_t process, const union argument *arguments) {
-    unsigned long long ticks;
+    long long ticks;
     if (write_map(stage, process, "gid_map", arguments[2].string)) return -1;
     if (write_map(stage, process, "uid_map", arguments[1].string)) return -1;
-    if (start_time(process, &ticks)) return fail(stage, EIO, "read the start time of process %d", process);
-    if (write_process_record(stage, process, ticks)) return -1;
-    return report(stage, "pid %d %llu", process, ticks);
+    if (start_time(stage, process, &ticks)) return fail(stage, EIO, "read the start time of process %d", process);
+    return write_process_record(stage, process, ticks);
 }
 
 static void close_outer_descriptors(struct stage *stage) {
@@ -124,25 +155,50 @@ static void close_outer_descriptors(struct stage *stage) {
     close_descriptor(&stage->cgroup);
 }
 
-// The init becomes pyrun's child (CLONE_PARENT) and is born in its cgroup, so it is never migrated. It goes on when
-// pyrun says so; if pyrun is gone, it ends.
-int clone_init(struct stage *stage, const union argument *arguments) {
-    int pidfd = -1;
-    struct clone_args clone = {.flags = arguments[0].number | CLONE_PARENT | CLONE_PIDFD,
-                               .pidfd = (uint64_t)(uintptr_t)&pidfd};
+// The init becomes pyrun's child (CLONE_PARENT) and is born in its cgroup, so it is never migrated.
+static long clone_process(const struct stage *stage, uint64_t namespaces, int *pidfd) {
+    struct clone_args clone = {.flags = namespaces | CLONE_PARENT | CLONE_PIDFD,
+                               .pidfd = (uint64_t)(uintptr_t)pidfd};
     if (stage->cgroup >= 0 && !stage->entered_cgroup) {
         clone.flags |= CLONE_INTO_CGROUP;
         clone.cgroup = (unsigned)stage->cgroup;
     }
-    long process = syscall(SYS_clone3, &clone, sizeof clone);
-    if (process < 0) return fail(stage, errno, "clone the init");
-    if (process > 0) {
-        if (!record_init(stage, (pid_t)process, arguments)) _exit(0);
-        syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-        return -1;
-    }
+    return syscall(SYS_clone3, &clone, sizeof clone);
+}
+
+// The outer stage's part, as soon as the init is there.
+static int finish_outside(struct stage *stage, pid_t process, int pidfd, int sources,
+                          const union argument *arguments) {
+    if (!record_init(stage, process, arguments) &&
+        (!stage->bind_source_count || !send_bind_sources(stage, sources, pidfd)) &&
+        !report(stage, "pid %d", process))
+        return 0;
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+    return -1;
+}
+
+// The init goes on when pyrun says so; if pyrun is gone, it ends.
+static int begin_inside(struct stage *stage, int sources) {
     close_outer_descriptors(stage);
-    return expect(stage->control, "go");
+    if (expect(stage->control, "go")) return -1;
+    int result = stage->bind_source_count ? receive_bind_sources(stage, sources) : 0;
+    close_descriptor(&sources);
+    return result;
+}
+
+int clone_init(struct stage *stage, const union argument *arguments) {
+    int pidfd = -1, sources[2] = {-1, -1};
+    if (stage->bind_source_count && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sources))
+        return fail(stage, errno, "make a pair of sockets");
+    long process = clone_process(stage, arguments[0].number, &pidfd);
+    if (process > 0 && !stage->entered_cgroup && is_born_dead((pid_t)process)) {
+        if (report(stage, "lost %ld", process) || enter_cgroup(stage, arguments)) return -1;
+        process = clone_process(stage, arguments[0].number, &pidfd);
+    }
+    if (process < 0) return fail(stage, errno, "clone the init");
+    if (process == 0) return begin_inside(stage, sources[1]);
+    if (finish_outside(stage, (pid_t)process, pidfd, sources[0], arguments)) return -1;
+    _exit(0);
 }
 
 // In a user namespace the init has every capability but, until now, an id that the namespace does not map.

@@ -2,9 +2,11 @@
 // A procfs of our own that nobody can have mounted something over: CVE-2025-52881 redirected a runtime's writes.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "init.h"
@@ -20,15 +22,25 @@ static int new_procfs(void) {
 }
 
 // In a user namespace the kernel refuses a new procfs unless one is fully visible; a clone of the host's, without
-// what is mounted below it, is as good: the init can't have changed it.
-static int detached_procfs(void) {
-    int tree = new_procfs();
-    return tree >= 0 ? tree : tree_open(AT_FDCWD, "/proc", OPEN_TREE_CLONE);
+// what is mounted below it, is as good: the init can't have changed it, as it still stands in the host's root.
+static int cloned_procfs(void) {
+    struct statfs status;
+    int tree = tree_open(AT_FDCWD, "/proc", OPEN_TREE_CLONE);
+    if (tree < 0 || (!fstatfs(tree, &status) && status.f_type == PROC_SUPER_MAGIC)) return tree;
+    close(tree);
+    errno = ENODEV;
+    return -1;
+}
+
+// Comes before the pivot: what stands at /proc afterwards is the image's or the config's.
+int open_own_procfs(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    stage->procfs = new_procfs();
+    if (stage->procfs < 0) stage->procfs = cloned_procfs();
+    return stage->procfs < 0 ? fail(stage, errno, "open a private procfs") : 0;
 }
 
 int open_procfs(struct stage *stage, const char *path, int flags) {
-    if (stage->procfs < 0) stage->procfs = detached_procfs();
-    if (stage->procfs < 0) return -1;
     struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC),
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
     return (int)syscall(SYS_openat2, stage->procfs, path, &how, sizeof how);

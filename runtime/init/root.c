@@ -20,6 +20,28 @@ int propagate_root(struct stage *stage, const union argument *arguments) {
                : 0;
 }
 
+// Only the root of a mount has a propagation: the one that the path lies on is found going up.
+static int make_mount_private(int directory) {
+    while (tree_set(directory, 0, 0, 0, MS_PRIVATE)) {
+        int parent = errno == EINVAL ? openat(directory, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        int error = errno;
+        close(directory);
+        errno = error;
+        if (parent < 0) return -1;
+        directory = parent;
+    }
+    close(directory);
+    return 0;
+}
+
+// Where the root's mounts are shared with the host, attaching the container's root must still not reach it.
+int isolate_root(struct stage *stage, const union argument *arguments) {
+    const char *path = arguments[0].string;
+    int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return fail(stage, errno, "open %s", path);
+    return make_mount_private(directory) ? fail(stage, errno, "make the mount of %s private", path) : 0;
+}
+
 static int open_directory(struct stage *stage, const char *path) {
     int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return directory < 0 ? fail(stage, errno, "open %s", path) : directory;
@@ -119,8 +141,8 @@ static size_t append(char *text, size_t used, const char *before, const char *wo
 }
 
 // Kernels before 6.7 know no "lowerdir+", and fsconfig can't take a longer list.
-static int mount_overlay_by_name(const struct overlay *overlay, int target) {
-    char data[MOUNT_DATA_LIMIT + 1], path[64];
+static int mount_overlay_by_name(const struct overlay *overlay, int target, const char *path) {
+    char data[MOUNT_DATA_LIMIT + 1], place[64];
     size_t used = 0;
     for (unsigned i = 0; i < overlay->count; i++) {
         const char *key = i == 0 ? "lowerdir=" : i < overlay->lowers ? ":" : i == overlay->lowers ? ",upperdir=" : ",workdir=";
@@ -132,9 +154,9 @@ static int mount_overlay_by_name(const struct overlay *overlay, int target) {
         errno = E2BIG;
         return -1;
     }
-    snprintf(path, sizeof path, "/proc/self/fd/%d", target);
-    if (mount("overlay", path, "overlay", 0, data)) return -1;
-    // The descriptor stands below the new mount; its name leads to the top.
+    snprintf(place, sizeof place, "/proc/self/fd/%d", target);
+    if (mount("overlay", place, "overlay", 0, data)) return -1;
+    // The descriptor still stands below the new mount.
     return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -148,7 +170,7 @@ int overlay_root(struct stage *stage, const union argument *arguments) {
     int tree = mount_overlay_by_descriptor(&overlay);
     int result = 0;
     if (tree >= 0) result = attach_root(stage, tree, target, path);
-    else if ((stage->root = mount_overlay_by_name(&overlay, target)) < 0)
+    else if ((stage->root = mount_overlay_by_name(&overlay, target, path)) < 0)
         result = fail(stage, errno, "mount an overlay of %u layers on %s", overlay.count, path);
     close_layers(overlay.layers, overlay.count);
     return result;

@@ -93,7 +93,9 @@ def read_config(bundle: str) -> bytes:
 
 
 def _why_not_opened(bundle: str, path: str, error: OSError) -> str:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.isdir(bundle):
+    if error.errno == errno.ENOTDIR:
+        return f"the bundle {quote(bundle)} is not a directory"
+    if error.errno == errno.ENOENT and not os.path.isdir(bundle):
         return f"can't be opened in the bundle {quote(bundle)}: no such file or directory"
     if error.errno == errno.ENOENT and os.path.islink(path):
         return f"is a link to {quote(os.readlink(path))}, which does not exist"
@@ -136,8 +138,8 @@ def parse_json(text: bytes, source: str, *, drop_null: bool = False) -> Any:
         value, end = _scanner(hook)(string, 0)
         if end == len(string):
             return value
-    except (ValueError, StopIteration, RecursionError):
-        pass
+    except (ValueError, StopIteration, RecursionError, SystemError):
+        pass  # SystemError: the C scanner can't raise an error of the json package where that is not loaded
     from pyrun_spec.syntax import syntax_error
 
     raise syntax_error(text, source)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
 import sys
 
@@ -23,6 +24,8 @@ def main() -> NoReturn:
     The process ends without the interpreter's teardown, which costs more than a small verb.
     """
     _fill_standard_descriptors()
+    # A caller that ignores it passes that on, and the kernel would reap our children before we can.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     os._exit(run(sys.argv[1:]))
 
 

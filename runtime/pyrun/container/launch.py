@@ -99,21 +99,24 @@ class Conversation:
         """End the conversation before the init is created: both processes end when they notice."""
         os.close(self.descriptor)
         if self.outer is not None:
-            os.waitpid(self.outer, 0)
+            _reap(self.outer)
             self.outer = None
 
     def reap(self) -> None:
         """Reap an init that has been killed."""
         if self.init is not None:
-            os.waitpid(self.init, 0)
+            _reap(self.init)
             self.init = None
 
     def _receive(self) -> bytes:
         while True:
             message = os.read(self.descriptor, MESSAGE_SIZE)
-            if not message.startswith(b"warning"):
+            if message.startswith(b"lost "):
+                _reap(int(message.split()[1]))
+            elif message.startswith(b"warning"):
+                log_warning(message)
+            else:
                 break
-            log_warning(message)
         if message.startswith(b"failed"):
             raise operation_error(message)
         return message
@@ -147,6 +150,13 @@ def log_warning(message: bytes) -> None:
 
     _, _, _, _, pointer, words = message.decode("utf-8", "replace").split("\0", 5)
     log.warning(f"{pointer}: {words}")
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # the caller ignores SIGCHLD, so the kernel reaps
 
 
 def _sealed_program() -> int:

@@ -114,7 +114,7 @@ def _plan_outer_stage(plan: Plan, config: Config, request: Request, problems: Pr
     plan.add("open_gate", "")
     cgroup.place(plan, config, request, problems)
     process.prepare_outside(plan, config)
-    if namespaces.has(config, "user"):
+    if namespaces.is_new(config, "user"):
         mounts.open_sources(plan, config, request)
     namespaces.join_and_clone(plan, config)
 
@@ -122,6 +122,7 @@ def _plan_outer_stage(plan: Plan, config: Config, request: Request, problems: Pr
 def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     namespaces.settle(plan, config)
     process.open_session(plan, config, request)
+    kernel.open_procfs(plan, config)
     if namespaces.has(config, "mount"):
         root.attach(plan, config, request, problems)
         mounts.add_all(plan, config, request, problems)

@@ -119,7 +119,7 @@ WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {
     ("unshare_namespaces", "flags"): _namespaces,
     ("open_namespace", "type"): _namespaces,
     ("propagate_root", "flags"): _propagation,
-    ("mount_filesystem", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS, "no-symlinks": mounts.NO_SYMLINKS}),
+    ("mount_filesystem", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS, "kernel": mounts.KERNEL_FILESYSTEM}),
     ("bind_mount", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS}),
     ("make_symlink", "flags"): _names({"replace": devices.REPLACE, "if-target-exists": devices.IF_TARGET_EXISTS}),
     ("make_device", "type"): lambda value: next(name for name, bits in devices.TYPES.items() if bits == value),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyrun.plan.mounts import normal_path
 from pyrun_spec.errors import join_pointer
 from pyrun_spec.rules import sysctl_path
 
@@ -10,6 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrun.plan import Config
     from pyrun.plan.operations import Plan
+
+
+def open_procfs(plan: Plan, config: Config) -> None:
+    """Add the opening of the procfs by which parameters are set, before the image's or the config's covers /proc."""
+    if (config.get("linux") or {}).get("sysctl"):
+        plan.add("open_own_procfs", "/linux/sysctl")
 
 
 def set_all(plan: Plan, config: Config) -> None:
@@ -21,6 +28,6 @@ def set_all(plan: Plan, config: Config) -> None:
     for key, value in (linux.get("sysctl") or {}).items():
         plan.add("write_sysctl", join_pointer("/linux/sysctl", key), f"sys/{sysctl_path(key)}", value)
     for number, path in enumerate(linux.get("readonlyPaths") or ()):
-        plan.add("readonly_path", f"/linux/readonlyPaths/{number}", path)
+        plan.add("readonly_path", f"/linux/readonlyPaths/{number}", normal_path(path))
     for number, path in enumerate(linux.get("maskedPaths") or ()):
-        plan.add("mask_path", f"/linux/maskedPaths/{number}", path)
+        plan.add("mask_path", f"/linux/maskedPaths/{number}", normal_path(path))

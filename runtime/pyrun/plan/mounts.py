@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrun.plan.namespaces import has, is_new
+from pyrun.plan.namespaces import is_new
 from pyrun.plan.root import MS_PRIVATE, MS_REC, PROPAGATION
 
 TYPE_CHECKING = False
@@ -51,7 +51,8 @@ LATER = frozenset(
 
 RECURSIVE = 1 << 63
 NO_SLOT = (1 << 64) - 1
-INSIDE_PROCFS, NO_SYMLINKS = 1, 2
+# KERNEL_FILESYSTEM: its mount point is an ordinary directory, and what it masks is found from it.
+INSIDE_PROCFS, KERNEL_FILESYSTEM = 1, 2
 
 # What lxcfs and engines mount over single files of procfs; anything else there would answer for the kernel.
 PROCFS_FILES = frozenset(
@@ -94,20 +95,19 @@ def read_options(mount: dict[str, Any], pointer: str, problems: Problems | None)
 
 def open_sources(plan: Plan, config: Config, request: Request) -> None:
     """Add the opening of bind sources by the outer stage, which can reach what a user namespace's root can't."""
-    for slot, mount in enumerate(config.get("mounts") or ()):
-        pointer = f"/mounts/{slot}"
-        options = read_options(mount, pointer, None)
-        if options.bind is not None:
-            plan.add("open_bind_source", f"{pointer}/source", slot, _source(mount, request), options.bind)
+    for number, mount in _binds(config):
+        source = _source(mount, request)
+        plan.add("open_bind_source", f"/mounts/{number}/source", source, int("rbind" in mount["options"]))
 
 
 def add_all(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     """Add all mounts, in the order of the config."""
+    opened = [number for number, _ in _binds(config)] if is_new(config, "user") else []
     for number, mount in enumerate(config.get("mounts") or ()):
         pointer = f"/mounts/{number}"
         options = read_options(mount, pointer, problems)
         if options.bind is not None:
-            slot = number if has(config, "user") else NO_SLOT
+            slot = opened.index(number) if opened else NO_SLOT
             _add_bind(plan, mount, pointer, slot, _source(mount, request), options, problems)
         elif mount.get("type") in ("cgroup", "cgroup2"):
             _add_cgroup(plan, config, mount, pointer, request, options, problems)
@@ -123,13 +123,18 @@ def make_readonly(plan: Plan, config: Config) -> None:
 
 
 def destination(mount: dict[str, Any]) -> str:
-    """Return the destination as an absolute path with no empty, ``.`` or ``..`` component.
+    """Return the destination as :func:`normal_path` writes it; a relative one, which OCI deprecates, is below "/"."""
+    return normal_path(mount["destination"])
 
-    A relative one, which OCI deprecates, counts from "/". As the root's owner may have made any component a link,
-    the path is resolved again, by the kernel; here ``..`` only ever means what was written.
+
+def normal_path(path: str) -> str:
+    """Return ``path`` as an absolute path with no empty, ``.`` or ``..`` component.
+
+    As the root's owner may have made any component a link, the path is resolved again, by the kernel; here ``..``
+    only ever means what was written.
     """
     parts: list[str] = []
-    for part in mount["destination"].split("/"):
+    for part in path.split("/"):
         if part == "..":
             del parts[-1:]
         elif part not in ("", "."):
@@ -140,6 +145,10 @@ def destination(mount: dict[str, Any]) -> str:
 def is_bind(mount: dict[str, Any]) -> bool:
     """Whether the options make the mount a bind, whatever its type says."""
     return any(option in BIND for option in mount.get("options") or ())
+
+
+def _binds(config: Config) -> list[tuple[int, dict[str, Any]]]:
+    return [(number, mount) for number, mount in enumerate(config.get("mounts") or ()) if is_bind(mount)]
 
 
 def _source(mount: dict[str, Any], request: Request) -> str:
@@ -215,7 +224,7 @@ def _add_filesystem(
     attributes = options.set & ~RDONLY if late else options.set
     parameters = options.parameters if late or not options.set & RDONLY else ["ro", *options.parameters]
     path = destination(mount)
-    flags = _procfs_flags(path) | (NO_SYMLINKS if kind in ("proc", "sysfs") else 0)
+    flags = _procfs_flags(path) | (KERNEL_FILESYSTEM if kind in ("proc", "sysfs") else 0)
     plan.add(
         "mount_filesystem",
         pointer,

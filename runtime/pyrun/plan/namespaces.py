@@ -75,7 +75,7 @@ def settle(plan: Plan, config: Config) -> None:
 
 def _kinds_of_clone(config: Config) -> set[str]:
     """The kinds that the clone makes; in a user namespace its root makes the others, so that they are its own."""
-    return {"user", "pid"} if has(config, "user") else CLONE_FLAGS.keys() - {"cgroup", "time"}
+    return {"user", "pid", "mount"} if has(config, "user") else CLONE_FLAGS.keys() - {"cgroup", "time"}
 
 
 def _new_flags(config: Config, kinds: set[str]) -> int:

@@ -30,11 +30,14 @@ def path_of(config: Config, request: Request) -> str:
 
 def attach(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     """Add the mount of the root: an overlay where annotations ask for one, else a bind of root.path on itself."""
-    # Before anything is mounted: what follows must never reach the host.
-    asked = PROPAGATION.get(_propagation(config), MS_SLAVE)
-    private = asked & (MS_PRIVATE | MS_UNBINDABLE)
-    plan.add("propagate_root", "/linux/rootfsPropagation", (MS_PRIVATE if private else MS_SLAVE) | MS_REC)
     path = path_of(config, request)
+    asked = PROPAGATION.get(_propagation(config), MS_SLAVE)
+    if asked & MS_SHARED:
+        # Bind mounts may ask to reach the host; the root itself must not.
+        plan.add("isolate_root", "/linux/rootfsPropagation", path)
+    else:
+        private = asked & (MS_PRIVATE | MS_UNBINDABLE)
+        plan.add("propagate_root", "/linux/rootfsPropagation", (MS_PRIVATE if private else MS_SLAVE) | MS_REC)
     annotations = config.get("annotations") or {}
     lower, upper, work = (annotations.get(OVERLAY + name) for name in ("lowerdir", "upperdir", "workdir"))
     if not (lower or upper or work):

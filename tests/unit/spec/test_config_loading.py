@@ -58,7 +58,9 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_the_bundle_is_no_directory(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     bundle = tmp_path / name
-    assert str(refusal(bundle)) == (f'config.json: can\'t be opened in the bundle "{bundle}": no such file or directory')
+    assert str(refusal(bundle)) == (
+        f'config.json: can\'t be opened in the bundle "{bundle}": no such file or directory'
+    )
 
 
 def test_a_dangling_link(tmp_path: Path) -> None:

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations of containers that together ask for every operation of pyrun-init.
+
+Each takes the directory of its bundle, whose root filesystem is `rootfs`, and runs `true` unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from pyrun.plan import Request, compile_config
+from pyrun.plan.operations import Plan
+from support import configs
+from support.configs import Config
+
+Sample = Callable[[str], Config]
+
+OVERLAY = "org.pyrun.rootfs."
+
+
+def plain(bundle: str) -> Config:
+    """Returns what `runc spec` writes."""
+    return configs.default()
+
+
+def docker(bundle: str) -> Config:
+    """Returns what Docker writes, with its seccomp filter."""
+    return _engines("docker", bundle)
+
+
+def ctr(bundle: str) -> Config:
+    """Returns what `ctr run` writes."""
+    return _engines("ctr", bundle)
+
+
+def _engines(engine: str, bundle: str) -> Config:
+    config = configs.captured(engine, bundle, "test")
+    config["process"]["args"] = ["/bin/true"]
+    config["linux"]["cgroupsPath"] = "/test"
+    return config
+
+
+def bind_mounts(bundle: str) -> Config:
+    """Returns a configuration with bind mounts of directories and files, and with other mounts' options."""
+    config = configs.default()
+    config["mounts"] += [
+        configs.bind(f"{bundle}/rootfs/etc", "/tmp", "ro", "nosuid", "noatime", "rslave"),
+        configs.bind(f"{bundle}/rootfs/etc/passwd", "/etc/hosts", "rbind", "noexec", "private"),
+        configs.bind("rootfs/usr", "/var"),
+        configs.bind("/proc/uptime", "/proc/uptime", "ro"),
+        {"destination": "/run", "type": "tmpfs", "options": ["ro", "nosymfollow", "size=64k", "rprivate"]},
+    ]
+    config["linux"]["rootfsPropagation"] = "rslave"
+    return config
+
+
+def user_namespace(bundle: str) -> Config:
+    """Returns the configuration with bind mounts in a user namespace."""
+    config = configs.with_user_namespace(bind_mounts(bundle))
+    config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 512, "hard": 2048}]
+    # Root in the namespace owns nothing of this procfs's mount.
+    config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] != "/proc/uptime"]
+    return config
+
+
+def overlay(bundle: str) -> Config:
+    """Returns a configuration with a writable overlay as root, which lies over the root filesystem itself."""
+    return _overlay(bundle, configs.default())
+
+
+def overlay_in_user_namespace(bundle: str) -> Config:
+    """Returns the same in a user namespace."""
+    return _overlay(bundle, configs.with_user_namespace(configs.default()))
+
+
+def _overlay(bundle: str, config: Config) -> Config:
+    layers = {name: os.path.join(bundle, "layers", name) for name in ("lower,1", "upper", "work")}
+    for path in layers.values():
+        os.makedirs(path)
+    config["annotations"] = {
+        f"{OVERLAY}lowerdir": f"{layers['lower,1']}:{bundle}/rootfs",
+        f"{OVERLAY}upperdir": layers["upper"],
+        f"{OVERLAY}workdir": layers["work"],
+    }
+    config["root"]["readonly"] = False
+    return config
+
+
+def ordinary_user(bundle: str) -> Config:
+    """Returns a configuration with all that a process can be given."""
+    config = configs.default()
+    config["root"]["readonly"] = False
+    config["hostname"], config["domainname"] = "name", "domain"
+    config["process"].update(
+        user={"uid": 1000, "gid": 1001, "additionalGids": [5, 6, 7], "umask": 0o27},
+        cwd="/tmp",
+        env=["PATH=/missing::/bin", "HOME="],
+        args=["true"],
+        rlimits=[{"type": "RLIMIT_NOFILE", "soft": 512, "hard": 1024}, {"type": "RLIMIT_CORE", "soft": 0, "hard": 0}],
+        oomScoreAdj=500,
+        noNewPrivileges=False,
+    )
+    config["process"]["capabilities"]["inheritable"] = ["CAP_KILL"]
+    config["linux"]["sysctl"] = {"kernel.msgmax": "4096", "net.ipv4.ip_unprivileged_port_start": "80"}
+    config["linux"]["devices"] = [
+        {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 1, "gid": 2},
+        {"path": "/dev/net/pipe", "type": "p"},
+    ]
+    config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
+    }
+    return config
+
+
+def namespaces_of_the_host(bundle: str) -> Config:
+    """Returns a configuration of which most namespaces are the host's, and one is the host's by its path."""
+    config = configs.without_namespace(configs.default(), "ipc", "cgroup", "uts", "network")
+    del config["hostname"]
+    configs.without_mounts(config, "/dev/mqueue")
+    configs.with_namespace(config, "network", f"/proc/{os.getpid()}/ns/net")
+    return configs.with_namespace(config, "time")
+
+
+def no_mount_namespace(bundle: str) -> Config:
+    """Returns a configuration without a mount namespace, and thus without mounts."""
+    config = configs.without_namespace(configs.default(), "mount")
+    for name in ("maskedPaths", "readonlyPaths"):
+        config["linux"][name] = []
+    config["mounts"] = []
+    config["root"]["readonly"] = False
+    return config
+
+
+def joined_user_namespace(bundle: str, pid: int) -> Config:
+    """Returns a configuration that joins the user namespace of process `pid`, which is another than the caller's."""
+    config = configs.with_namespace(user_namespace(bundle), "user", f"/proc/{pid}/ns/user")
+    del config["linux"]["uidMappings"], config["linux"]["gidMappings"]
+    return config
+
+
+SAMPLES: dict[str, Sample] = {
+    sample.__name__: sample
+    for sample in (
+        plain,
+        docker,
+        ctr,
+        bind_mounts,
+        user_namespace,
+        overlay,
+        overlay_in_user_namespace,
+        ordinary_user,
+        namespaces_of_the_host,
+        no_mount_namespace,
+    )
+}
+
+
+def sample_plans(directory: str) -> dict[str, Plan]:
+    """Returns a plan for each sample, for an imagined host; they hold every operation between them.
+
+    What a sample puts into its bundle is made below `directory`.
+    """
+    plans = {}
+    for name, sample in SAMPLES.items():
+        bundle = os.path.join(directory, name)
+        os.mkdir(bundle)
+        plans[name] = _plan_of(sample(bundle))
+    plans["no_pivot"] = _plan_of(configs.default(), no_pivot=True)
+    plans["joined_user_namespace"] = _plan_of(joined_user_namespace("/bundle", 1))
+    return plans
+
+
+def _plan_of(config: Config, *, no_pivot: bool = False) -> Plan:
+    return compile_config(config, Request("test", "/bundle", cgroup_mount="/sys/fs/cgroup", no_pivot=no_pivot))

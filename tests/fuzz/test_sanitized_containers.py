@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ordinary containers, made by builds of pyrun-init that do not survive undefined behaviour."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from fuzz.builds import TRAPPING
+from fuzz.samples import SAMPLES, joined_user_namespace, sample_plans
+from pyrun.plan.operations import OPERATIONS
+from support import configs
+from support.bundle import Bundle
+from support.runtime import MakeBundle, MakeContainer, Runtime
+
+pytestmark = pytest.mark.pyrun_only("pyrun-init is pyrun's own")
+
+STARTER = """
+import sys
+from pyrun.container import launch
+launch.PROGRAM = sys.argv.pop(1)
+from pyrun.cli.main import main
+main()
+"""
+
+
+@pytest.fixture(params=["trapping", "reporting"])
+def program(request: pytest.FixtureRequest, trapping_init: str, reporting_init: str) -> str:
+    """The build of pyrun-init that the test uses."""
+    return {"trapping": trapping_init, "reporting": reporting_init}[request.param]
+
+
+@pytest.fixture
+def runtime(program: str, case: str, scratch: str) -> Iterator[Runtime]:
+    """pyrun with that build."""
+    command = [sys.executable, "-I", "-X", "utf8", "-c", STARTER, program]
+    path = os.path.join(scratch, "pyrun")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    os.chmod(path, 0o755)
+    under_test = Runtime(path, case)
+    yield under_test
+    for container in under_test.containers:
+        if container.exists():
+            container.delete("--force").succeeded()
+
+
+@pytest.fixture
+def bundle(make_bundle: MakeBundle) -> Bundle:
+    """A bundle whose configuration the test replaces."""
+    made = make_bundle()
+    made.may_change.add("layers")
+    return made
+
+
+def test_samples_ask_for_every_operation(scratch: str) -> None:
+    """What they do not ask for, no test here would notice."""
+    plans = sample_plans(scratch).values()
+    assert {name for plan in plans for name, _, _ in plan.operations} == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_sample(runtime: Runtime, bundle: Bundle, name: str) -> None:
+    bundle.config = SAMPLES[name](bundle.path)
+    result = runtime.run("test", bundle).succeeded()
+    assert (result.output, result.errors) == ("", "")
+
+
+def test_root_that_cannot_be_pivoted_from(runtime: Runtime, bundle: Bundle) -> None:
+    result = runtime.run("test", bundle, "--no-pivot").succeeded()
+    assert (result.output, result.errors) == ("", "")
+
+
+def test_user_namespace_of_another_container(runtime: Runtime, bundle: Bundle, make_container: MakeContainer) -> None:
+    holder = make_container(configs.with_user_namespace(configs.default("/bin/sleep", "1000"))).started()
+    bundle.config = joined_user_namespace(bundle.path, holder.pid)
+    result = runtime.run("test", bundle).succeeded()
+    assert (result.output, result.errors) == ("", "")
+    holder.stop()
+    holder.delete().succeeded()
+
+
+def test_life_of_a_container(program: str, make_container: MakeContainer) -> None:
+    """Made, started, killed and deleted; and while it waits, its init is the build that is meant to be tested."""
+    container = make_container(configs.shell("echo ready; exec sleep 1000")).created()
+    with open(program, "rb") as compiled, open(f"/proc/{container.pid}/exe", "rb") as running:
+        assert running.read() == compiled.read()
+    assert container.status == "created"
+    container.start().succeeded()
+    container.wait_for_output("ready")
+    container.stop()
+    container.delete().succeeded()
+    assert container.errors == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "mount", "words"),
+    [
+        (["missing"], None, 'exec: "missing": executable file not found in $PATH'),
+        (["/missing"], None, 'exec: "/missing": stat /missing: no such file or directory'),
+        (["/etc/passwd"], None, 'exec: "/etc/passwd": permission denied'),
+        (["/bin/true"], configs.bind("/missing", "/tmp"), "bind source /missing: no such file or directory"),
+        (["/bin/true"], {"destination": "/tmp", "type": "nofs"}, "mount nofs on /tmp: no such device"),
+    ],
+)
+def test_refusal(runtime: Runtime, bundle: Bundle, args: list[str], mount: configs.Config | None, words: str) -> None:
+    bundle.config = configs.default(*args)
+    bundle.config["mounts"] += [mount] if mount else []
+    runtime.run("test", bundle).failed(words)
+
+
+def test_undefined_behaviour_would_be_noticed(scratch: str) -> None:
+    program = os.path.join(scratch, "shift")
+    source = "int main(int count, char **words) { (void)words; return 1 << (count + 40); }"
+    subprocess.run(["gcc", *TRAPPING, "-xc", "-", "-o", program], input=source, text=True, check=True)
+    assert subprocess.run([program]).returncode in (-signal.SIGILL, -signal.SIGTRAP)
