@@ -54,13 +54,15 @@ def test_missing_file(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["missing", "file", "file/below"])
-def test_the_bundle_is_no_directory(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("missing", "no such file or directory"), ("file", "not a directory"), ("file/below", "not a directory")],
+)
+def test_the_bundle_is_no_directory(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "file").touch()
-    bundle = tmp_path / name
-    assert str(refusal(bundle)) == (
-        f'config.json: can\'t be opened in the bundle "{bundle}": no such file or directory'
-    )
+    error = str(refusal(tmp_path / name))
+    assert f'"{tmp_path / name}"' in error
+    assert words in error
 
 
 def test_a_dangling_link(tmp_path: Path) -> None:
