@@ -80,7 +80,8 @@ struct stage {
     struct kernel_mount kernel_mounts[MAX_KERNEL_MOUNTS];
     unsigned kernel_mount_count;
     int root;    // O_PATH descriptor of the container's root, valid before and after the pivot
-    int procfs;  // private detached procfs
+    int pid_namespace;  // to be entered late
+    int procfs;         // private detached procfs
     int empty;   // detached empty read-only tmpfs that masks directories
     bool in_directory, refused_directory;
     char *program;
@@ -123,6 +124,7 @@ int remember_kernel_mount(struct stage *stage, const char *destination, int tree
 
 // procfs.c
 int open_procfs(struct stage *stage, const char *path, int flags);
+bool procfs_knows_namespaces(int pid_namespace);
 
 // Small helpers of more than one file.
 int read_small_file(int directory, const char *path, char *text, size_t size);
@@ -141,6 +143,8 @@ OPERATION(join_namespaces);
 OPERATION(unshare_time);
 OPERATION(unshare_namespaces);
 OPERATION(clone_init);
+OPERATION(prepare_pid_namespace);
+OPERATION(enter_pid_namespace);
 OPERATION(become_root);
 // gate.c
 OPERATION(open_gate);

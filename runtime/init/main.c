@@ -75,7 +75,7 @@ int main(int count, char **words) {
 
     static struct stage stage;
     stage = (struct stage){.report = control, .control = control, .state = state, .gate = -1, .cgroup = -1,
-                          .root = -1, .procfs = -1, .empty = -1};
+                          .root = -1, .pid_namespace = -1, .procfs = -1, .empty = -1};
     if (!closed) return fail(&stage, error, "close the caller's descriptors"), 1;
     if (!is_sealed()) return fail(&stage, EPERM, "pyrun-init does not run from a sealed memory file"), 1;
     if (plan_open(&stage, state)) return 1;

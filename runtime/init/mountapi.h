@@ -26,6 +26,10 @@ static inline int fs_config(int context, unsigned command, const char *key, cons
     return (int)syscall(SYS_fsconfig, context, command, key, value, 0);
 }
 
+static inline int fs_config_descriptor(int context, const char *key, int descriptor) {
+    return (int)syscall(SYS_fsconfig, context, FSCONFIG_SET_FD, key, NULL, descriptor);
+}
+
 static inline int fs_mount(int context, uint64_t attributes) {
     return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, (unsigned)attributes);
 }

@@ -96,7 +96,9 @@ static int new_filesystem(struct stage *stage, const union argument *arguments, 
     int context = fs_open(type);
     if (context < 0) return fail(stage, errno, "mount %s on %s", type, path);
     int tree = -1;
-    if (configure(context, source, covered_mode, arguments[3].strings) ||
+    bool elsewhere = stage->pid_namespace >= 0 && !strcmp(type, "proc");
+    if ((elsewhere && fs_config_descriptor(context, "pidns", stage->pid_namespace)) ||
+        configure(context, source, covered_mode, arguments[3].strings) ||
         (tree = fs_mount(context, arguments[4].number)) < 0)
         fail_by_context(stage, context, errno, type, path);
     close(context);

@@ -56,9 +56,9 @@ int open_namespace(struct stage *stage, const union argument *arguments) {
 }
 
 int join_namespaces(struct stage *stage, const union argument *arguments) {
-    (void)arguments;
     for (unsigned i = 0; i < stage->namespace_count; i++) {
         struct opened_namespace *each = &stage->namespaces[i];
+        if (!(arguments[0].number & (unsigned)each->type)) continue;
         if (setns(each->descriptor, each->type))
             return fail(stage, errno, "join the %s namespace", namespace_name(each->type));
         if (each->type == CLONE_NEWTIME) stage->joined_time = true;
@@ -199,6 +199,41 @@ int clone_init(struct stage *stage, const union argument *arguments) {
     if (process == 0) return begin_inside(stage, sources[1]);
     if (finish_outside(stage, (pid_t)process, pidfd, sources[0], arguments)) return -1;
     _exit(0);
+}
+
+static int find_namespace(const struct stage *stage, int type) {
+    for (unsigned i = 0; i < stage->namespace_count; i++)
+        if (stage->namespaces[i].type == type) return stage->namespaces[i].descriptor;
+    return -1;
+}
+
+static int go_on_in_pid_namespace(struct stage *stage, int namespace) {
+    struct clone_args clone = {.flags = CLONE_PARENT};
+    if (setns(namespace, CLONE_NEWPID)) return fail(stage, errno, "join the pid namespace");
+    long process = syscall(SYS_clone3, &clone, sizeof clone);
+    if (process < 0) return fail(stage, errno, "enter the pid namespace");
+    if (process == 0) return expect(stage->control, "go");
+    _exit(report(stage, "pid %ld", process) ? 1 : 0);
+}
+
+// A joined PID namespace has processes that may be allowed to trace the init, and to see the host through it. So where
+// procfs can be mounted for a namespace from outside (Linux 6.17), they get to see only the process that goes on when
+// the container's root is "/".
+int prepare_pid_namespace(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    int namespace = find_namespace(stage, CLONE_NEWPID);
+    if (procfs_knows_namespaces(namespace)) {
+        stage->pid_namespace = namespace;
+        return 0;
+    }
+    return go_on_in_pid_namespace(stage, namespace);
+}
+
+int enter_pid_namespace(struct stage *stage, const union argument *arguments) {
+    int namespace = stage->pid_namespace;
+    stage->pid_namespace = -1;
+    if (namespace < 0) return 0;
+    return go_on_in_pid_namespace(stage, namespace) ? -1 : new_session(stage, arguments);
 }
 
 // In a user namespace the init has every capability but, until now, an id that the namespace does not map.

@@ -14,10 +14,11 @@ const struct operation operations[] = {
     ENTRY(raise_resource_limit, "uu"),
     ENTRY(open_bind_source, "su"),
     ENTRY(open_namespace, "us"),
-    ENTRY(join_namespaces, ""),
+    ENTRY(join_namespaces, "u"),
     ENTRY(unshare_time, ""),
     ENTRY(clone_init, "uss"),
     // init, before the gate
+    ENTRY(prepare_pid_namespace, ""),
     ENTRY(become_root, ""),
     ENTRY(unshare_namespaces, "u"),
     ENTRY(new_session, ""),
@@ -48,6 +49,7 @@ const struct operation operations[] = {
     ENTRY(own_stdio, "u"),
     ENTRY(find_home, "u"),
     ENTRY(find_program, "sss"),
+    ENTRY(enter_pid_namespace, ""),
     ENTRY(wait_at_gate, ""),
     // init, on start
     ENTRY(set_resource_limit, "uuu"),

@@ -21,6 +21,13 @@ static int new_procfs(void) {
     return tree;
 }
 
+bool procfs_knows_namespaces(int pid_namespace) {
+    int context = fs_open("proc");
+    bool known = context >= 0 && !fs_config_descriptor(context, "pidns", pid_namespace);
+    if (context >= 0) close(context);
+    return known;
+}
+
 // In a user namespace the kernel refuses a new procfs unless one is fully visible; a clone of the host's, without
 // what is mounted below it, is as good: the init can't have changed it, as it still stands in the host's root.
 static int cloned_procfs(void) {

@@ -5,7 +5,7 @@
 
 - ``state.json``: what was known before anything was made, so that a killed create can be undone;
 - ``plan``: the encoded plan, read by pyrun-init;
-- ``process``: "PID STARTTIME CREATED", written by pyrun-init's outer stage;
+- ``process``: "PID STARTTIME CREATED", written by pyrun-init's outer stage (by pyrun when the init changes);
 - ``gate``: the socket at which the created init waits for start.
 
 The directory itself is the lock. A container's status is never stored: it is computed from the process.
@@ -17,6 +17,7 @@ import _socket
 import fcntl
 import os
 import stat
+import time
 
 from pyrun.errors import PyrunError
 from pyrun.jsontext import encode
@@ -54,17 +55,8 @@ class Process:
 
     def is_alive(self) -> bool:
         """Whether it still runs; a zombie does not."""
-        try:
-            descriptor = os.open(f"/proc/{self.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-        if len(fields) < 20 or fields[0] in (b"Z", b"X"):
+        fields = _stat_fields(self.pid)
+        if fields is None or fields[0] in (b"Z", b"X"):
             return False
         # A joined time namespace is allowed for when the time is recorded, which rounds it.
         return abs(int(fields[19]) - self.start_time) <= 1
@@ -218,6 +210,19 @@ class StateDirectory:
             return None
         return Process(int(fields[0]), int(fields[1]), fields[2].decode())
 
+    def write_process(self, pid: int) -> None:
+        """Record another process as the init.
+
+        Raises:
+            PyrunError: there is no such process.
+            OSError: the record can't be written.
+        """
+        fields = _stat_fields(pid)
+        if fields is None:
+            raise PyrunError(f"process {pid}, which was to become the container's init, is gone")
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        self.write("process", b"%d %d %d.%09d\n" % (pid, int(fields[19]), seconds, nanoseconds))
+
     def connect(self) -> int | None:
         """Return a connection to the init that waits at the gate, or None when nobody waits."""
         try:
@@ -229,7 +234,7 @@ class StateDirectory:
         gate = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         try:
             gate.connect(f"/proc/self/fd/{self.descriptor}/gate")
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, FileNotFoundError):
             gate.close()
             return None
         return gate.detach()
@@ -272,6 +277,19 @@ def check_id(container_id: str) -> None:
         raise PyrunError(f'invalid container ID format: "{container_id}"; use letters, digits and any of "_+-."')
     if len(container_id) > ID_LENGTH:
         raise PyrunError(f"the container's id is longer than {ID_LENGTH} characters")
+
+
+def _stat_fields(pid: int) -> list[bytes] | None:
+    """Return the fields of /proc/PID/stat (proc(5)) from the third, the state, on; None when there is no process."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # The second field, the command's name, can hold anything.
+            return os.read(descriptor, 4096).rpartition(b")")[2].split()
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _is_frozen(cgroup: str) -> bool:

@@ -81,9 +81,9 @@ class Creation:
         conversation = self.conversation
         assert conversation is not None
         try:
-            pid = conversation.wait_for_init()
+            conversation.wait_for_init()
             conversation.go()
-            conversation.wait_until_created()
+            pid = conversation.wait_until_created()
             if pid_file is not None:
                 write_pid_file(pid_file, pid)
         except BaseException:
@@ -111,17 +111,31 @@ def write_pid_file(path: str, pid: int) -> None:
         PyrunError: the file can't be written.
     """
     directory, name = os.path.split(path)
-    new = f"{directory}/.{name}"
+    new = os.path.join(directory, f".{name}")
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            os.write(descriptor, str(pid).encode())
-        finally:
-            os.close(descriptor)
+        _write_new(new, str(pid).encode())
         os.rename(new, path)
     except OSError as error:
+        _unlink_if_there(new)
         reason = error_words(error.errno or 0)
         raise PyrunError(f"can't write the pid file {path}: {reason}", errno=error.errno) from error
+
+
+def _write_new(path: str, data: bytes) -> None:
+    _unlink_if_there(path)  # of a pyrun that was killed; somebody may hold it open
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
+
+
+def _unlink_if_there(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # what is in the way shows when the path is used
 
 
 def _description(config: Config, request: Request) -> dict[str, Any]:

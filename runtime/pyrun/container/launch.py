@@ -44,7 +44,7 @@ def launch(state: StateDirectory) -> Conversation:
     finally:
         os.close(theirs_fd)
         os.close(program)
-    return Conversation(ours_fd, pid)
+    return Conversation(state, ours_fd, pid)
 
 
 class Conversation:
@@ -55,13 +55,14 @@ class Conversation:
         init: pid of the init once the outer stage has told it, None when it has ended.
     """
 
-    def __init__(self, descriptor: int, outer: int) -> None:
+    def __init__(self, state: StateDirectory, descriptor: int, outer: int) -> None:
+        self.state = state
         self.descriptor = descriptor
         self.outer: int | None = outer
         self.init: int | None = None
 
-    def wait_for_init(self) -> int:
-        """Return the init's pid, once the outer stage has made and recorded it.
+    def wait_for_init(self) -> None:
+        """Return when the outer stage has made and recorded the init.
 
         Raises:
             PyrunError: an operation of the outer stage failed.
@@ -73,7 +74,6 @@ class Conversation:
         if not message.startswith(b"pid "):
             raise _ended("the outer stage", status)
         self.init = int(message.split()[1])
-        return self.init
 
     def go(self) -> None:
         """Let the init go on, now that everything that it needs from outside is there."""
@@ -82,14 +82,27 @@ class Conversation:
         except BrokenPipeError:
             pass  # why it ended is what wait_until_created finds out
 
-    def wait_until_created(self) -> None:
-        """Return when the init waits at the gate.
+    def wait_until_created(self) -> int:
+        """Return the init's pid when it waits at the gate.
 
         Raises:
             PyrunError: an operation of the init failed.
         """
-        if self._receive() != b"created":
+        message = self._receive()
+        if message.startswith(b"pid "):
+            self._follow(int(message.split()[1]))
+            message = self._receive()
+        if message != b"created" or self.init is None:
             raise self._init_ended()
+        return self.init
+
+    def _follow(self, pid: int) -> None:
+        """Take ``pid`` for the init from now on: it went over to another process to enter a PID namespace."""
+        if self.init is not None:
+            _reap(self.init)
+        self.init = pid
+        self.state.write_process(pid)
+        self.go()
 
     def close(self) -> None:
         """End the conversation; the created init does not need it any more."""

@@ -135,6 +135,7 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
         root.use(plan, config, request, problems)
     kernel.set_all(plan, config)
     process.find_program(plan, config)
+    namespaces.enter_pid_namespace(plan, config)
     plan.add("wait_at_gate", "")
 
 

@@ -118,6 +118,7 @@ WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {
     ("clone_init", "flags"): _namespaces,
     ("unshare_namespaces", "flags"): _namespaces,
     ("open_namespace", "type"): _namespaces,
+    ("join_namespaces", "types"): _namespaces,
     ("propagate_root", "flags"): _propagation,
     ("mount_filesystem", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS, "kernel": mounts.KERNEL_FILESYSTEM}),
     ("bind_mount", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS}),

@@ -42,8 +42,9 @@ def join_and_clone(plan: Plan, config: Config) -> None:
         plan.add("open_namespace", f"{pointer}/path", CLONE_FLAGS[kind], namespace["path"])
     if any(kind == "user" for kind, _ in joined):
         plan.add("enter_cgroup", "/linux/namespaces")
-    if joined:
-        plan.add("join_namespaces", "/linux/namespaces")
+    now = sum(CLONE_FLAGS[kind] for kind, _ in joined if kind != "pid" or not _enters_pid_late(config))
+    if now:
+        plan.add("join_namespaces", "/linux/namespaces", now)
     if is_new(config, "time"):
         plan.add("unshare_time", "/linux/namespaces")
     linux = config.get("linux") or {}
@@ -60,6 +61,8 @@ def join_and_clone(plan: Plan, config: Config) -> None:
 def settle(plan: Plan, config: Config) -> None:
     """Add the init's part: be root in the user namespace, make what the clone did not, bring loopback up."""
     linux = config.get("linux") or {}
+    if _enters_pid_late(config):
+        plan.add("prepare_pid_namespace", "/linux/namespaces")
     if is_new(config, "user"):
         if _maps_root(linux.get("uidMappings")) and _maps_root(linux.get("gidMappings")):
             plan.add("become_root", "/linux/uidMappings")
@@ -71,6 +74,17 @@ def settle(plan: Plan, config: Config) -> None:
         plan.add("unshare_namespaces", "/linux/namespaces", later)
     if is_new(config, "network"):
         plan.add("loopback_up", "/linux/namespaces")
+
+
+def enter_pid_namespace(plan: Plan, config: Config) -> None:
+    """Add the entering of a joined PID namespace, once nothing of the host can be seen from there any more."""
+    if _enters_pid_late(config):
+        plan.add("enter_pid_namespace", "/linux/namespaces")
+
+
+def _enters_pid_late(config: Config) -> bool:
+    """In a user namespace nobody there may trace a process that still belongs to the host."""
+    return has(config, "pid") and not is_new(config, "pid") and not has(config, "user")
 
 
 def _kinds_of_clone(config: Config) -> set[str]:

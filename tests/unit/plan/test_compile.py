@@ -241,3 +241,11 @@ def test_description_names_stage_operation_and_place() -> None:
         entries
     )
     assert len(entries) == len(plan.operations)
+
+
+def test_joined_pid_namespace_is_entered_last() -> None:
+    config = minimal_config(linux={"namespaces": [{"type": "pid", "path": "/ns/pid"}, {"type": "mount"}]})
+    names = names_of(compile_for_test(config))
+    assert "join_namespaces" not in names
+    assert names[names.index("wait_at_gate") - 1] == "enter_pid_namespace"
+    assert names.index("prepare_pid_namespace") < names.index("bind_root") < names.index("pivot_to_root")

@@ -12,13 +12,13 @@ import pytest
 
 from pyrun.state import Process, StateDirectory
 
-from .children import child
+from .children import after
 
 CREATED = "1700000000.000000000"
 
 
 def start_time(pid: int) -> int:
-    """Returns field 22 of /proc/PID/stat (proc(5)); the second, in parentheses, is the only one that can have others."""
+    """Returns field 22 of /proc/PID/stat (proc(5)); only the second, in parentheses, can have others in it."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         text = file.read()
     return int(text[text.rindex(")") + 2 :].split()[22 - 3])
@@ -52,10 +52,10 @@ def test_name_of_a_living_process_does_not_matter(name: str) -> None:
         with open("/proc/self/comm", "w", encoding="utf-8") as file:
             file.write(name)
 
-    with child(take_name) as pid:
+    with after(take_name) as pid:
         assert process(pid).is_alive()
         assert is_known_by_pidfd(process(pid))
-        assert not process(pid, later=1).is_alive()
+        assert not process(pid, later=100).is_alive()
 
 
 def test_zombie_is_not_alive() -> None:
@@ -73,20 +73,26 @@ def test_zombie_is_not_alive() -> None:
 
 
 def test_stopped_process_is_alive() -> None:
-    with child(lambda: None) as pid:
+    with after(lambda: None) as pid:
         os.kill(pid, signal.SIGSTOP)
         os.waitpid(pid, os.WUNTRACED)
         assert process(pid).is_alive()
 
 
 def test_process_that_is_gone() -> None:
-    with child(lambda: None) as pid:
+    with after(lambda: None) as pid:
         known = process(pid)
     assert not known.is_alive()
     assert not is_known_by_pidfd(known)
 
 
-@pytest.mark.parametrize("later", [-1, 1, 100, -(10**6)])
+@pytest.mark.parametrize("later", [-1, 0, 1])
+def test_start_time_may_be_rounded(later: int) -> None:
+    """As it is by a time namespace, in which the kernel counts from another moment."""
+    assert process(os.getpid(), later=later).is_alive()
+
+
+@pytest.mark.parametrize("later", [-2, 2, 100, -(10**6)])
 def test_pid_of_another_process(later: int) -> None:
     """After a reboot, or when pids have come round."""
     own = process(os.getpid(), later=later)
@@ -103,7 +109,7 @@ def test_number_that_is_no_pid(pid: int) -> None:
 
 
 def test_pidfd_is_of_the_process() -> None:
-    with child(lambda: None) as pid:
+    with after(lambda: None) as pid:
         pidfd = process(pid).open()
         assert pidfd is not None
         try:
