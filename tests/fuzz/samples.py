@@ -13,6 +13,7 @@ from pyrun.plan import Request, compile_config
 from pyrun.plan.operations import Plan
 from support import configs
 from support.configs import Config
+from support.process import NAMESPACE_FILES
 
 Sample = Callable[[str], Config]
 
@@ -59,8 +60,9 @@ def user_namespace(bundle: str) -> Config:
     """Returns the configuration with bind mounts in a user namespace."""
     config = configs.with_user_namespace(bind_mounts(bundle))
     config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 512, "hard": 2048}]
-    # Root in the namespace owns nothing of this procfs's mount.
+    # Root in the namespace owns nothing of this procfs's mount, and may not change how the host counts access times.
     config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] != "/proc/uptime"]
+    configs.mount_at(config, "/tmp")["options"].remove("noatime")
     return config
 
 
@@ -133,6 +135,21 @@ def no_mount_namespace(bundle: str) -> Config:
     return config
 
 
+def shared_root(bundle: str) -> Config:
+    """Returns a configuration whose mounts its own children would see in other namespaces."""
+    config = configs.default()
+    config["linux"]["rootfsPropagation"] = "shared"
+    return config
+
+
+def joined_namespaces(bundle: str, pid: int) -> Config:
+    """Returns a configuration that joins namespaces of process `pid`, which are others than the caller's."""
+    config = configs.default()
+    for kind in ("pid", "ipc", "network", "uts"):
+        configs.with_namespace(config, kind, f"/proc/{pid}/ns/{NAMESPACE_FILES[kind]}")
+    return config
+
+
 def joined_user_namespace(bundle: str, pid: int) -> Config:
     """Returns a configuration that joins the user namespace of process `pid`, which is another than the caller's."""
     config = configs.with_namespace(user_namespace(bundle), "user", f"/proc/{pid}/ns/user")
@@ -153,6 +170,7 @@ SAMPLES: dict[str, Sample] = {
         ordinary_user,
         namespaces_of_the_host,
         no_mount_namespace,
+        shared_root,
     )
 }
 
@@ -168,7 +186,8 @@ def sample_plans(directory: str) -> dict[str, Plan]:
         os.mkdir(bundle)
         plans[name] = _plan_of(sample(bundle))
     plans["no_pivot"] = _plan_of(configs.default(), no_pivot=True)
-    plans["joined_user_namespace"] = _plan_of(joined_user_namespace("/bundle", 1))
+    for joining in (joined_namespaces, joined_user_namespace):
+        plans[joining.__name__] = _plan_of(joining("/bundle", 1))
     return plans
 
 
