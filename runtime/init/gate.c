@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -29,6 +30,9 @@ static uid_t peer_user(int descriptor) {
 
 // Both ids are read from inside the container's user namespace, so the creator's looks the same in both.
 static bool may_start(int connection, uid_t creator) {
+    // Who connects and stays silent must not keep others from starting the container.
+    struct timeval patience = {.tv_sec = 2};
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     return peer_user(connection) == creator && !expect(connection, "start");
 }
 

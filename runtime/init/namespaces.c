@@ -102,27 +102,12 @@ static const char *stat_field(const char *text, int wanted) {
     return field ? field + 1 : "";
 }
 
-static int read_stat(pid_t process, char *text, size_t size) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/stat", process);
-    return read_small_file(AT_FDCWD, path, text, size);
-}
-
 static int start_time(const struct stage *stage, pid_t process, long long *ticks) {
-    char text[1024];
-    if (read_stat(process, text, sizeof text)) return -1;
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", process);
+    if (read_small_file(AT_FDCWD, path, text, sizeof text)) return -1;
     *ticks = strtoll(stat_field(text, 22), NULL, 10) - shift_of_start_times(stage);
     return 0;
-}
-
-// Linux 6.14 and later compare how often cgroup.kill was written in the cgroup of the caller, not in the one that is
-// cloned into, with the latter: where the numbers differ, the child is killed at its birth.
-static bool is_born_dead(pid_t process) {
-    char text[1024];
-    if (read_stat(process, text, sizeof text)) return true;
-    char state = *stat_field(text, 3);
-    unsigned long pending = strtoul(stat_field(text, 31), NULL, 10);
-    return state == 'Z' || state == 'X' || pending & 1UL << (SIGKILL - 1);
 }
 
 static int write_process_record(struct stage *stage, pid_t process, long long ticks) {
@@ -155,49 +140,70 @@ static void close_outer_descriptors(struct stage *stage) {
     close_descriptor(&stage->cgroup);
 }
 
-// The init becomes pyrun's child (CLONE_PARENT) and is born in its cgroup, so it is never migrated.
-static long clone_process(const struct stage *stage, uint64_t namespaces, int *pidfd) {
+// What the outer stage has of the init: a pidfd, and one end of a pair of sockets.
+struct birth {
+    long process;
+    int pidfd, socket;
+};
+
+// The init becomes pyrun's child (CLONE_PARENT) and is born in its cgroup, so it is never migrated. Its first act is
+// one byte to the outer stage.
+static void clone_process(const struct stage *stage, uint64_t namespaces, struct birth *birth) {
+    int pair[2];
+    birth->process = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return;
     struct clone_args clone = {.flags = namespaces | CLONE_PARENT | CLONE_PIDFD,
-                               .pidfd = (uint64_t)(uintptr_t)pidfd};
+                               .pidfd = (uint64_t)(uintptr_t)&birth->pidfd};
     if (stage->cgroup >= 0 && !stage->entered_cgroup) {
         clone.flags |= CLONE_INTO_CGROUP;
         clone.cgroup = (unsigned)stage->cgroup;
     }
-    return syscall(SYS_clone3, &clone, sizeof clone);
+    birth->process = syscall(SYS_clone3, &clone, sizeof clone);
+    int error = errno;
+    bool inside = birth->process == 0;
+    birth->socket = pair[inside];
+    close(pair[!inside]);
+    if (inside) (void)!write(birth->socket, "", 1);
+    errno = error;
+}
+
+static bool is_alive(const struct birth *birth) {
+    char byte;
+    return read(birth->socket, &byte, 1) == 1;
 }
 
 // The outer stage's part, as soon as the init is there.
-static int finish_outside(struct stage *stage, pid_t process, int pidfd, int sources,
-                          const union argument *arguments) {
+static int finish_outside(struct stage *stage, const struct birth *birth, const union argument *arguments) {
+    pid_t process = (pid_t)birth->process;
     if (!record_init(stage, process, arguments) &&
-        (!stage->bind_source_count || !send_bind_sources(stage, sources, pidfd)) &&
+        (!stage->bind_source_count || !send_bind_sources(stage, birth->socket, birth->pidfd)) &&
         !report(stage, "pid %d", process))
         return 0;
-    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+    syscall(SYS_pidfd_send_signal, birth->pidfd, SIGKILL, NULL, 0);
     return -1;
 }
 
 // The init goes on when pyrun says so; if pyrun is gone, it ends.
-static int begin_inside(struct stage *stage, int sources) {
+static int begin_inside(struct stage *stage, struct birth *birth) {
     close_outer_descriptors(stage);
     if (expect(stage->control, "go")) return -1;
-    int result = stage->bind_source_count ? receive_bind_sources(stage, sources) : 0;
-    close_descriptor(&sources);
+    int result = stage->bind_source_count ? receive_bind_sources(stage, birth->socket) : 0;
+    close_descriptor(&birth->socket);
     return result;
 }
 
 int clone_init(struct stage *stage, const union argument *arguments) {
-    int pidfd = -1, sources[2] = {-1, -1};
-    if (stage->bind_source_count && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sources))
-        return fail(stage, errno, "make a pair of sockets");
-    long process = clone_process(stage, arguments[0].number, &pidfd);
-    if (process > 0 && !stage->entered_cgroup && is_born_dead((pid_t)process)) {
-        if (report(stage, "lost %ld", process) || enter_cgroup(stage, arguments)) return -1;
-        process = clone_process(stage, arguments[0].number, &pidfd);
+    struct birth birth;
+    clone_process(stage, arguments[0].number, &birth);
+    // Linux 6.14 and later compare how often cgroup.kill was written in the cgroup of the caller, not in the one that
+    // is cloned into, with the latter: where the numbers differ, the child is killed at its birth.
+    if (birth.process > 0 && !is_alive(&birth) && !stage->entered_cgroup) {
+        if (report(stage, "lost %ld", birth.process) || enter_cgroup(stage, arguments)) return -1;
+        clone_process(stage, arguments[0].number, &birth);
     }
-    if (process < 0) return fail(stage, errno, "clone the init");
-    if (process == 0) return begin_inside(stage, sources[1]);
-    if (finish_outside(stage, (pid_t)process, pidfd, sources[0], arguments)) return -1;
+    if (birth.process < 0) return fail(stage, errno, "clone the init");
+    if (birth.process == 0) return begin_inside(stage, &birth);
+    if (finish_outside(stage, &birth, arguments)) return -1;
     _exit(0);
 }
 

@@ -152,7 +152,7 @@ static bool plan_is_sound(const struct plan *plan) {
 }
 
 int plan_open(struct stage *stage, int directory) {
-    int file = openat(directory, "plan", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int file = openat(directory, "plan", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat status;
     if (file < 0 || fstat(file, &status)) return fail(stage, errno, "open plan");
     if (!S_ISREG(status.st_mode) || status.st_size > MAX_PLAN) return fail(stage, EINVAL, "plan is not a plan");

@@ -37,6 +37,10 @@ class ContainerMissing(PyrunError):
     """There is no container of this id."""
 
 
+class StateDamaged(PyrunError):
+    """The file state.json is not what was written."""
+
+
 class Process:
     """The container's init.
 
@@ -187,28 +191,36 @@ class StateDirectory:
         """Return ``state.json``, or None when create was killed before it was written.
 
         Raises:
+            StateDamaged: it is no JSON object.
             PyrunError: it was written by a pyrun of another, newer kind.
         """
         text = self.read("state.json")
         if text is None:
             return None
+        from pyrun_spec.errors import SpecError
         from pyrun_spec.load import parse_json
 
-        state: Any = parse_json(text, f"{self.path}/state.json")
+        path = f"{self.path}/state.json"
+        try:
+            state: Any = parse_json(text, path)
+        except SpecError as error:
+            raise StateDamaged(f"{error}; remove the container with delete --force") from None
+        if not isinstance(state, dict):
+            raise StateDamaged("it is no object; remove the container with delete --force", source=path)
         if state.get("version") != VERSION:
             raise PyrunError(
                 f"version {state.get('version')} of the state is not known; use the pyrun that made the container",
-                source=f"{self.path}/state.json",
+                source=path,
             )
-        return state  # type: ignore[no-any-return]
+        return state
 
     def read_process(self) -> Process | None:
         """Return the init, or None when it was never made."""
         text = self.read("process")
         fields = (text or b"").split()
-        if len(fields) != 3:
+        if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
             return None
-        return Process(int(fields[0]), int(fields[1]), fields[2].decode())
+        return Process(int(fields[0]), int(fields[1]), fields[2].decode("ascii", "replace"))
 
     def write_process(self, pid: int) -> None:
         """Record another process as the init.

@@ -8,8 +8,12 @@ import select
 
 from pyrun.container.kill import SIGKILL, send
 from pyrun.errors import PyrunError
-from pyrun.state import CREATED, STOPPED, ContainerMissing, Process, StateDirectory
+from pyrun.state import CREATED, STOPPED, ContainerMissing, Process, StateDamaged, StateDirectory
 from pyrun_cgroups import control
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SECONDS_TO_DIE = 10.0
 SECONDS_TO_NOTICE = 2.0
@@ -47,7 +51,7 @@ def destroy(state: StateDirectory) -> None:
         PyrunError: a process can't be killed, or its cgroup can't be removed.
     """
     process = _kill(state)
-    known = state.read_state() or {}
+    known = _known(state)
     cgroup = known.get("cgroup")
     if cgroup:
         _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=process is not None)
@@ -63,13 +67,20 @@ def _check_deletable(state: StateDirectory) -> None:
         )
 
 
+def _known(state: StateDirectory) -> dict[str, Any]:
+    try:
+        return state.read_state() or {}
+    except StateDamaged:
+        return {}  # what can still be removed is removed
+
+
 def _kill(state: StateDirectory) -> Process | None:
     """Kill the init and all that share its cgroup; return the init if there ever was one."""
     process = state.read_process()
     if process is None:
         return None
     pidfd = process.open()
-    cgroup = (state.read_state() or {}).get("cgroup")
+    cgroup = _known(state).get("cgroup")
     # The init was born in the cgroup only after it was found empty or made, so all in there is the container's.
     if cgroup and os.path.isdir(cgroup):
         control.kill_all(cgroup)

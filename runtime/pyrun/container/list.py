@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import pwd
 
+from pyrun.cli import log
 from pyrun.container.state import container_state
 from pyrun.errors import PyrunError
-from pyrun.state import check_id
+from pyrun.state import StateDamaged, check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def list_states(root: str) -> list[dict[str, Any]]:
-    """Return the state of every container, in the order of their ids; of those that vanish meanwhile, none."""
+    """Return the state of every container, in the order of their ids.
+
+    Those that vanish meanwhile are left out, those whose state is damaged are reported in the log.
+    """
     try:
         names = sorted(os.listdir(root))
     except FileNotFoundError:
@@ -27,6 +31,8 @@ def list_states(root: str) -> list[dict[str, Any]]:
             check_id(name)
             owner = _user_name(os.stat(f"{root}/{name}").st_uid)
             states.append({**container_state(root, name), "owner": owner})
+        except StateDamaged as error:
+            log.error(str(error))
         except (PyrunError, FileNotFoundError):
             continue
     return states

@@ -178,7 +178,7 @@ def test_state_of_another_version(state: StateDirectory, version: object) -> Non
     assert str(caught.value) == f"{state.path}/state.json: {line}"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"version": 1', b"\xff", b"\0" * 100], ids=str)
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b'{"version": 1', b"\xff", b"\0" * 100], ids=str)
 def test_state_that_is_no_json(state: StateDirectory, content: bytes) -> None:
     """As after a loss of power: the error says which file."""
     state.write("state.json", content)

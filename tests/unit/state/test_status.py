@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -130,8 +131,8 @@ def test_gate_that_comes_and_goes(state: StateDirectory, init: Process, tmp_path
         mine = StateDirectory(str(tmp_path), "box")
         while True:
             with gate(mine):
-                pass
-            os.unlink("gate", dir_fd=mine.descriptor)
+                time.sleep(0.0001)
+                os.unlink("gate", dir_fd=mine.descriptor)
 
     with running(open_and_close):
         wait_until(lambda: state.status(init, None) == CREATED, "the gate is open")
