@@ -55,6 +55,7 @@ int make_cgroup(struct stage *stage, const union argument *arguments) {
     // What belongs to others would die with this container.
     if (existed && is_populated(directory)) return fail(stage, EBUSY, "cgroup %s has processes already", arguments[1].string);
     stage->cgroup = directory;
+    stage->cgroup_existed = existed;
     return 0;
 }
 
@@ -63,26 +64,49 @@ static int bpf(int command, union bpf_attr *attribute) {
     return (int)syscall(SYS_bpf, command, attribute, sizeof *attribute);
 }
 
-int attach_device_filter(struct stage *stage, const union argument *arguments) {
+static int load_program(struct bytes program) {
     static const char license[] = "Apache-2.0";
-    struct bytes program = arguments[0].bytes;
-    union bpf_attr load = {0}, attach = {0};
+    union bpf_attr load = {0};
     load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
     load.insns = (uint64_t)(uintptr_t)program.data;
     load.insn_cnt = program.length / (uint32_t)sizeof(struct bpf_insn);
     load.license = (uint64_t)(uintptr_t)license;
-    int descriptor = bpf(BPF_PROG_LOAD, &load);
-    if (descriptor < 0) return fail(stage, errno, "load the device filter");
+    return bpf(BPF_PROG_LOAD, &load);
+}
+
+// A cgroup that outlives its containers still has the filter of the last one; it would restrict the next one too.
+static int attached_program(int cgroup) {
+    uint32_t ids[2] = {0};
+    union bpf_attr query = {0}, get = {0};
+    query.query.target_fd = (uint32_t)cgroup;
+    query.query.attach_type = BPF_CGROUP_DEVICE;
+    query.query.prog_ids = (uint64_t)(uintptr_t)ids;
+    query.query.prog_cnt = 2;
+    if (bpf(BPF_PROG_QUERY, &query) || query.query.prog_cnt != 1) return -1;
+    get.prog_id = ids[0];
+    return bpf(BPF_PROG_GET_FD_BY_ID, &get);
+}
+
+int attach_device_filter(struct stage *stage, const union argument *arguments) {
+    int program = load_program(arguments[0].bytes);
+    if (program < 0) return fail(stage, errno, "load the device filter");
+    int replaced = stage->cgroup_existed ? attached_program(stage->cgroup) : -1;
+    union bpf_attr attach = {0};
     attach.target_fd = (uint32_t)stage->cgroup;
-    attach.attach_bpf_fd = (uint32_t)descriptor;
+    attach.attach_bpf_fd = (uint32_t)program;
     attach.attach_type = BPF_CGROUP_DEVICE;
     attach.attach_flags = BPF_F_ALLOW_MULTI;
+    if (replaced >= 0) {
+        attach.attach_flags |= BPF_F_REPLACE;
+        attach.replace_bpf_fd = (uint32_t)replaced;
+    }
     int result = bpf(BPF_PROG_ATTACH, &attach) ? fail(stage, errno, "attach the device filter") : 0;
-    close(descriptor);
+    close(program);
+    close_descriptor(&replaced);
     return result;
 }
 
-// Only where a user namespace is joined: from inside it, the kernel would refuse CLONE_INTO_CGROUP.
+// Only where a user or cgroup namespace is joined: from inside it, the kernel would refuse CLONE_INTO_CGROUP.
 int enter_cgroup(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     if (write_text(stage->cgroup, "cgroup.procs", "0")) return fail(stage, errno, "enter the cgroup");

@@ -2,8 +2,10 @@
 // Small files and descriptors.
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -34,6 +36,17 @@ int write_text(int directory, const char *path, const char *text) {
 void close_descriptor(int *descriptor) {
     if (*descriptor >= 0) close(*descriptor);
     *descriptor = -1;
+}
+
+static bool close_between(int first, int last) {
+    return first > last || !syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0);
+}
+
+// Closes all above standard error but two, of which the second may be -1.
+bool close_all_but(int first, int second) {
+    int low = second < 0 || first < second ? first : second, high = second < 0 || first > second ? first : second;
+    return close_between(STDERR_FILENO + 1, low - 1) && close_between(low + 1, high - 1) &&
+           close_between(high + 1, INT_MAX);
 }
 
 bool is_null_device(int descriptor) {

@@ -13,12 +13,10 @@ int open_gate(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     // By descriptor: a path may be longer than a socket's address can hold.
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/gate", stage->state);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/gate.new", stage->state);
     stage->gate = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (stage->gate < 0) return fail(stage, errno, "make the gate's socket");
-    if (bind(stage->gate, (struct sockaddr *)&address, sizeof address)) return fail(stage, errno, "bind the gate");
-    if (listen(stage->gate, 8)) return fail(stage, errno, "listen at the gate");
-    return 0;
+    return bind(stage->gate, (struct sockaddr *)&address, sizeof address) ? fail(stage, errno, "bind the gate") : 0;
 }
 
 static uid_t peer_user(int descriptor) {
@@ -36,19 +34,13 @@ static bool may_start(int connection, uid_t creator) {
     return peer_user(connection) == creator && !expect(connection, "start");
 }
 
-// Nothing that leads out of the container stays open while it waits.
-static void close_setup_descriptors(struct stage *stage) {
-    close_descriptor(&stage->root);
-    close_descriptor(&stage->procfs);
-    close_descriptor(&stage->empty);
-    for (unsigned i = 0; i < stage->bind_source_count; i++) close_descriptor(&stage->bind_sources[i].tree);
-    for (unsigned i = 0; i < stage->kernel_mount_count; i++) close_descriptor(&stage->kernel_mounts[i].tree);
-}
-
 int wait_at_gate(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     uid_t creator = peer_user(stage->control);
-    close_setup_descriptors(stage);
+    // CVE-2024-21626: nothing that leads out of the container stays open from here on.
+    if (!close_all_but(stage->control, stage->gate)) return fail(stage, errno, "close what the mounts needed");
+    // Only now: whoever can connect sees a created container.
+    if (listen(stage->gate, 8)) return fail(stage, errno, "listen at the gate");
     if (report(stage, "created")) return -1;
     close_descriptor(&stage->control);
     stage->report = -1;

@@ -70,7 +70,9 @@ struct stage {
     int control;  // to the pyrun that creates
     int state;    // the state directory; closed in the init
     int gate;     // listening socket
+    int proc;     // the host's /proc; closed in the init
     int cgroup;   // the container's cgroup directory
+    bool cgroup_existed;
     bool entered_cgroup;
     bool joined_time;
     struct opened_namespace namespaces[MAX_NAMESPACES];
@@ -130,6 +132,7 @@ bool procfs_knows_namespaces(int pid_namespace);
 int read_small_file(int directory, const char *path, char *text, size_t size);
 int write_text(int directory, const char *path, const char *text);
 void close_descriptor(int *descriptor);
+bool close_all_but(int first, int second);
 bool is_null_device(int descriptor);
 
 #define OPERATION(name) int name(struct stage *stage, const union argument *arguments)

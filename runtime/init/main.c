@@ -5,7 +5,6 @@
 // goes on in the same plan, and ends the outer stage. The last operation executes the container's program.
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,15 +35,10 @@ static bool is_sealed(void) {
     return seals >= 0 && (seals & F_SEAL_WRITE) && (seals & F_SEAL_SEAL);
 }
 
-static bool close_between(int first, int last) {
-    return first > last || !syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0);
-}
-
 // What is left open would be open in the container.
-static bool keep_only(int first, int second) {
-    int low = first < second ? first : second, high = first < second ? second : first;
-    return close_between(STDERR_FILENO + 1, low - 1) && close_between(low + 1, high - 1) &&
-           close_between(high + 1, INT_MAX) && !fcntl(low, F_SETFD, FD_CLOEXEC) && !fcntl(high, F_SETFD, FD_CLOEXEC);
+static bool keep_only(int control, int state) {
+    return close_all_but(control, state) && !fcntl(control, F_SETFD, FD_CLOEXEC) &&
+           !fcntl(state, F_SETFD, FD_CLOEXEC);
 }
 
 // By system call: the C library keeps signals 32 and 33 for itself, and a caller's may have ignored them.
@@ -74,10 +68,12 @@ int main(int count, char **words) {
     umask(0);
 
     static struct stage stage;
-    stage = (struct stage){.report = control, .control = control, .state = state, .gate = -1, .cgroup = -1,
+    stage = (struct stage){.report = control, .control = control, .state = state, .gate = -1, .proc = -1, .cgroup = -1,
                           .root = -1, .pid_namespace = -1, .procfs = -1, .empty = -1};
     if (!closed) return fail(&stage, error, "close the caller's descriptors"), 1;
     if (!is_sealed()) return fail(&stage, EPERM, "pyrun-init does not run from a sealed memory file"), 1;
+    stage.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (stage.proc < 0) return fail(&stage, errno, "open /proc"), 1;
     if (plan_open(&stage, state)) return 1;
     plan_execute(&stage);
     return 1;

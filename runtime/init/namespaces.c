@@ -81,14 +81,14 @@ int unshare_namespaces(struct stage *stage, const union argument *arguments) {
 static int write_map(struct stage *stage, pid_t process, const char *file, const char *map) {
     char path[64];
     if (!*map) return 0;
-    snprintf(path, sizeof path, "/proc/%d/%s", process, file);
-    return write_text(AT_FDCWD, path, map) ? fail(stage, errno, "write %s", file) : 0;
+    snprintf(path, sizeof path, "%d/%s", process, file);
+    return write_text(stage->proc, path, map) ? fail(stage, errno, "write %s", file) : 0;
 }
 
 // In a joined time namespace the outer stage sees start times shifted; pyrun, outside, does not.
 static long long shift_of_start_times(const struct stage *stage) {
     char text[256];
-    if (!stage->joined_time || read_small_file(AT_FDCWD, "/proc/self/timens_offsets", text, sizeof text)) return 0;
+    if (!stage->joined_time || read_small_file(stage->proc, "self/timens_offsets", text, sizeof text)) return 0;
     char *field = strstr(text, "boottime");
     if (!field) return 0;
     long long seconds = strtoll(field + strlen("boottime"), &field, 10);
@@ -104,8 +104,8 @@ static const char *stat_field(const char *text, int wanted) {
 
 static int start_time(const struct stage *stage, pid_t process, long long *ticks) {
     char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", process);
-    if (read_small_file(AT_FDCWD, path, text, sizeof text)) return -1;
+    snprintf(path, sizeof path, "%d/stat", process);
+    if (read_small_file(stage->proc, path, text, sizeof text)) return -1;
     *ticks = strtoll(stat_field(text, 22), NULL, 10) - shift_of_start_times(stage);
     return 0;
 }
@@ -137,6 +137,7 @@ static int record_init(struct stage *stage, pid_t process, const union argument 
 
 static void close_outer_descriptors(struct stage *stage) {
     close_descriptor(&stage->state);
+    close_descriptor(&stage->proc);
     close_descriptor(&stage->cgroup);
 }
 

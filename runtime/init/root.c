@@ -169,9 +169,13 @@ int overlay_root(struct stage *stage, const union argument *arguments) {
     if (open_layers(stage, &overlay, arguments[1].strings, arguments[2].string, arguments[3].string)) return -1;
     int tree = mount_overlay_by_descriptor(&overlay);
     int result = 0;
-    if (tree >= 0) result = attach_root(stage, tree, target, path);
-    else if ((stage->root = mount_overlay_by_name(&overlay, target, path)) < 0)
-        result = fail(stage, errno, "mount an overlay of %u layers on %s", overlay.count, path);
+    if (tree >= 0) {
+        result = attach_root(stage, tree, target, path);
+    } else {
+        stage->root = mount_overlay_by_name(&overlay, target, path);
+        if (stage->root < 0) result = fail(stage, errno, "mount an overlay of %u layers on %s", overlay.count, path);
+        close(target);
+    }
     close_layers(overlay.layers, overlay.count);
     return result;
 }

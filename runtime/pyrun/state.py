@@ -6,7 +6,7 @@
 - ``state.json``: what was known before anything was made, so that a killed create can be undone;
 - ``plan``: the encoded plan, read by pyrun-init;
 - ``process``: "PID STARTTIME CREATED", written by pyrun-init's outer stage (by pyrun when the init changes);
-- ``gate``: the socket at which the created init waits for start.
+- ``gate``: the socket at which the created init waits for start; ``gate.new`` until it is created.
 
 The directory itself is the lock. A container's status is never stored: it is computed from the process.
 """
@@ -236,7 +236,11 @@ class StateDirectory:
         self.write("process", b"%d %d %d.%09d\n" % (pid, int(fields[19]), seconds, nanoseconds))
 
     def connect(self) -> int | None:
-        """Return a connection to the init that waits at the gate, or None when nobody waits."""
+        """Return a connection to the init that waits at the gate, or None when nobody waits.
+
+        Raises:
+            BlockingIOError: it waits, but has not answered others that ask: it is frozen or stopped.
+        """
         try:
             mode = os.stat("gate", dir_fd=self.descriptor, follow_symlinks=False).st_mode
         except FileNotFoundError:
@@ -245,11 +249,38 @@ class StateDirectory:
             return None
         gate = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         try:
+            gate.setblocking(False)
             gate.connect(f"/proc/self/fd/{self.descriptor}/gate")
+            gate.setblocking(True)
         except (ConnectionRefusedError, FileNotFoundError):
             gate.close()
             return None
+        except BlockingIOError:
+            gate.close()
+            raise
         return gate.detach()
+
+    def finish_gate(self) -> None:
+        """Let the container count as created: from now on start finds its gate."""
+        os.rename("gate.new", "gate", src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
+    def has_unfinished_gate(self) -> bool:
+        """Whether the container is not created completely."""
+        try:
+            os.stat("gate.new", dir_fd=self.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_at_gate(self) -> bool:
+        """Whether the init waits at the gate."""
+        try:
+            connection = self.connect()
+        except BlockingIOError:
+            return True
+        if connection is not None:
+            os.close(connection)
+        return connection is not None
 
     def status(self, process: Process | None, cgroup: str | None) -> str:
         """Return creating, created, running, paused or stopped.
@@ -262,9 +293,9 @@ class StateDirectory:
             return CREATING if self.is_locked() or self.read("state.json") is None else STOPPED
         if not process.is_alive():
             return STOPPED
-        connection = self.connect()
-        if connection is not None:
-            os.close(connection)
+        if self.has_unfinished_gate():
+            return CREATING
+        if self.is_at_gate():
             return CREATED
         return PAUSED if cgroup and _is_frozen(cgroup) else RUNNING
 

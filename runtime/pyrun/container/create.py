@@ -86,6 +86,7 @@ class Creation:
             pid = conversation.wait_until_created()
             if pid_file is not None:
                 write_pid_file(pid_file, pid)
+            self.state.finish_gate()
         except BaseException:
             self._undo()
             raise

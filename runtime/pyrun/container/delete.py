@@ -33,10 +33,12 @@ def delete(root: str, container_id: str, *, force: bool = False) -> None:
         raise
     try:
         if not force:
-            _check_deletable(state)
+            _check_deletable(state)  # before the lock, which whoever changes the container may hold for long
         elif state.is_locked():
             _kill(state)  # whoever creates it sees its init die, and lets go of the lock
         state.lock()
+        if not force:
+            _check_deletable(state)
         destroy(state)
     except ContainerMissing:
         pass  # by another delete, at the same time
@@ -50,11 +52,11 @@ def destroy(state: StateDirectory) -> None:
     Raises:
         PyrunError: a process can't be killed, or its cgroup can't be removed.
     """
-    process = _kill(state)
+    had_processes = _kill(state)
     known = _known(state)
     cgroup = known.get("cgroup")
-    if cgroup:
-        _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=process is not None)
+    if cgroup and not _belongs_to_another(state, cgroup):
+        _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=had_processes)
     state.remove()
 
 
@@ -74,21 +76,42 @@ def _known(state: StateDirectory) -> dict[str, Any]:
         return {}  # what can still be removed is removed
 
 
-def _kill(state: StateDirectory) -> Process | None:
-    """Kill the init and all that share its cgroup; return the init if there ever was one."""
+def _kill(state: StateDirectory) -> bool:
+    """Kill the init and all that share its cgroup; return whether there ever was an init."""
     process = state.read_process()
     if process is None:
-        return None
+        return False
     pidfd = process.open()
     cgroup = _known(state).get("cgroup")
     # The init was born in the cgroup only after it was found empty or made, so all in there is the container's.
-    if cgroup and os.path.isdir(cgroup):
+    if cgroup and os.path.isdir(cgroup) and (pidfd is not None or not _belongs_to_another(state, cgroup)):
         control.kill_all(cgroup)
     if pidfd is not None:
         send(pidfd, SIGKILL)
         _wait_for_end(pidfd, process)
         os.close(pidfd)
-    return process
+    return True
+
+
+def _belongs_to_another(state: StateDirectory, cgroup: str) -> bool:
+    """Whether a container that was created later, with the same cgroupsPath, lives in the cgroup by now."""
+    if not os.path.isdir(cgroup) or not control.is_populated(cgroup):
+        return False
+    root = os.path.dirname(state.path)
+    for name in os.listdir(root):
+        if name == state.container_id:
+            continue
+        try:
+            other = StateDirectory(root, name)
+        except PyrunError:
+            continue
+        try:
+            process = other.read_process()
+            if _known(other).get("cgroup") == cgroup and process is not None and process.is_alive():
+                return True
+        finally:
+            other.close()
+    return False
 
 
 def _wait_for_end(pidfd: int, process: Process) -> None:

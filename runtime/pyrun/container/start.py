@@ -19,7 +19,10 @@ def start(root: str, container_id: str) -> None:
     state = StateDirectory(root, container_id)
     try:
         state.lock()
-        connection = state.connect()
+        try:
+            connection = state.connect()
+        except BlockingIOError:
+            raise PyrunError("the container's init does not answer: it is frozen or stopped; let it run") from None
         if connection is None:
             raise _not_created(state)
         try:
@@ -45,8 +48,8 @@ def _open_gate(connection: int) -> None:
 
 def _not_created(state: StateDirectory) -> PyrunError:
     process = state.read_process()
-    if process is not None and process.is_alive():
+    if process is not None and process.is_alive() and not state.has_unfinished_gate():
         return PyrunError("cannot start an already running container")
-    if process is None:
+    if process is None or state.has_unfinished_gate():
         return PyrunError("cannot start a container that was not created completely; delete it")
     return PyrunError("cannot start a container that has stopped")

@@ -40,7 +40,7 @@ def join_and_clone(plan: Plan, config: Config) -> None:
     joined = [(kind, entry) for kind in CLONE_FLAGS if (entry := _entry(config, kind)) and entry[1].get("path")]
     for kind, (pointer, namespace) in joined:
         plan.add("open_namespace", f"{pointer}/path", CLONE_FLAGS[kind], namespace["path"])
-    if any(kind == "user" for kind, _ in joined):
+    if any(kind in ("user", "cgroup") for kind, _ in joined):
         plan.add("enter_cgroup", "/linux/namespaces")
     now = sum(CLONE_FLAGS[kind] for kind, _ in joined if kind != "pid" or not _enters_pid_late(config))
     if now:
