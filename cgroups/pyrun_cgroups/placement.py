@@ -11,6 +11,9 @@ import os
 _MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 """Where systemd mounts cgroup2: alone, or in hybrid mode beside the hierarchies of version 1."""
 
+_LONGEST_NAME = 255
+"""Bytes of one name in a path (NAME_MAX)."""
+
 
 class CgroupPathError(ValueError):
     """A cgroupsPath that names no cgroup for a container; its text says why and what to write instead."""
@@ -72,6 +75,8 @@ def cgroup_path(cgroups_path: str | None, container_id: str, own_cgroup: str) ->
     if "\0" in path:
         raise CgroupPathError("a cgroup's path cannot have a NUL character")
     components = _components(path)
+    if any(len(os.fsencode(name)) > _LONGEST_NAME for name in components):
+        raise CgroupPathError(f"a part of a cgroup's path is longer than {_LONGEST_NAME} bytes")
     if not path.startswith("/"):
         components = own[:-1] + components
     if components == own[: len(components)]:

@@ -9,12 +9,12 @@
 #include "init.h"
 #include "mountapi.h"
 
-int remember_kernel_mount(struct stage *stage, const char *destination, int tree) {
-    if (stage->kernel_mount_count == MAX_KERNEL_MOUNTS)
-        return fail(stage, E2BIG, "more than %d mounts of procfs and sysfs", MAX_KERNEL_MOUNTS);
+int remember_mount(struct stage *stage, const char *destination, int tree) {
+    if (stage->covered_mount_count == MAX_COVERED_MOUNTS)
+        return fail(stage, E2BIG, "more than %d mounts with read-only or masked paths", MAX_COVERED_MOUNTS);
     int copy = fcntl(tree, F_DUPFD_CLOEXEC, 0);
     if (copy < 0) return fail(stage, errno, "keep the mount on %s", destination);
-    stage->kernel_mounts[stage->kernel_mount_count++] = (struct kernel_mount){destination, copy};
+    stage->covered_mounts[stage->covered_mount_count++] = (struct covered_mount){destination, copy};
     return 0;
 }
 
@@ -26,11 +26,11 @@ static const char *below(const char *path, const char *directory) {
     return path + strspn(path, "/");
 }
 
-// Whoever shares the image can move a mount point aside between the mount and its masks. So a path in procfs or sysfs
-// is looked for from the mount itself, whose own names nobody can move.
+// Whoever shares the image can move a mount point aside between the mount and its masks. So a path in a mount is looked
+// for from the mount itself; in procfs and sysfs nobody can move it there.
 static int open_covered(const struct stage *stage, const char *path) {
-    for (unsigned i = stage->kernel_mount_count; i-- > 0;) {
-        const struct kernel_mount *mount = &stage->kernel_mounts[i];
+    for (unsigned i = stage->covered_mount_count; i-- > 0;) {
+        const struct covered_mount *mount = &stage->covered_mounts[i];
         const char *rest = below(path, mount->destination);
         if (rest) {
             struct stage inside = {.root = mount->tree};

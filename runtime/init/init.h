@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { MAX_ARGUMENTS = 8, MAX_NAMESPACES = 8, MAX_KERNEL_MOUNTS = 16 };
+enum { MAX_ARGUMENTS = 8, MAX_NAMESPACES = 8, MAX_COVERED_MOUNTS = 64 };
 enum { MAX_BIND_SOURCES = 253 };  // SCM_MAX_FD: they travel in one message
 
 // A list's elements stand one behind the other in the plan: `count` items, each as the signature's letter says.
@@ -56,8 +56,8 @@ struct bind_source {
     int tree;
 };
 
-// A procfs or sysfs of the plan: what it masks is found from here, wherever its mount point has been moved to.
-struct kernel_mount {
+// A mount with read-only or masked paths: they are found from here, wherever its mount point has been moved to.
+struct covered_mount {
     const char *destination;
     int tree;
 };
@@ -79,8 +79,8 @@ struct stage {
     unsigned namespace_count;
     struct bind_source bind_sources[MAX_BIND_SOURCES];
     unsigned bind_source_count;
-    struct kernel_mount kernel_mounts[MAX_KERNEL_MOUNTS];
-    unsigned kernel_mount_count;
+    struct covered_mount covered_mounts[MAX_COVERED_MOUNTS];
+    unsigned covered_mount_count;
     int root;    // O_PATH descriptor of the container's root, valid before and after the pivot
     int pid_namespace;  // to be entered late
     int procfs;         // private detached procfs
@@ -122,7 +122,7 @@ int send_bind_sources(struct stage *stage, int socket, int pidfd);
 int receive_bind_sources(struct stage *stage, int socket);
 
 // covers.c
-int remember_kernel_mount(struct stage *stage, const char *destination, int tree);
+int remember_mount(struct stage *stage, const char *destination, int tree);
 
 // procfs.c
 int open_procfs(struct stage *stage, const char *path, int flags);

@@ -62,6 +62,8 @@ int main(int count, char **words) {
         return 1;
     }
     prctl(PR_SET_NAME, "pyrun-init", 0, 0, 0);
+    // The outer stage ends with its pyrun, even where it is stopped; the init, which is cloned, inherits none of this.
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     bool closed = keep_only(control, state);
     int error = errno;
     reset_signals();

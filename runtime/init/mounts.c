@@ -19,7 +19,7 @@
 #endif
 
 // Flags of mount_filesystem and bind_mount, as pyrun/plan/mounts.py gives them.
-enum { INSIDE_PROCFS = 1, KERNEL_FILESYSTEM = 2 };
+enum { INSIDE_PROCFS = 1, NO_SYMLINKS = 2, COVERED_LATER = 4 };
 enum { MAX_PARAMETER = 255, MAX_DATA = 4095 };
 static const uint64_t RECURSIVE_PROPAGATION = 1ULL << 63;
 
@@ -44,7 +44,8 @@ static int attach(struct stage *stage, int tree, int target, const char *path, s
                   uint64_t flags) {
     if (!(flags & INSIDE_PROCFS) && refuse_procfs(stage, target, path)) return -1;
     if (tree_attach(tree, target)) return fail(stage, errno, "mount on %s", path);
-    return set_propagation(tree, propagation) ? fail(stage, errno, "set the propagation of %s", path) : 0;
+    if (set_propagation(tree, propagation)) return fail(stage, errno, "set the propagation of %s", path);
+    return flags & COVERED_LATER ? remember_mount(stage, path, tree) : 0;
 }
 
 // The kernel's own words for what it did not like, such as "e tmpfs: Bad value for 'size'".
@@ -110,7 +111,6 @@ static int mount_by_context(struct stage *stage, const union argument *arguments
     uint64_t flags = arguments[6].number;
     int tree = new_filesystem(stage, arguments, covered_mode);
     int result = tree < 0 ? -1 : attach(stage, tree, target, path, arguments[5].numbers, flags);
-    if (!result && flags & KERNEL_FILESYSTEM) result = remember_kernel_mount(stage, path, tree);
     close_descriptor(&tree);
     return result;
 }
@@ -140,7 +140,8 @@ static int mount_by_data(struct stage *stage, const union argument *arguments, i
         used += (size_t)length;
         if (used > MAX_DATA) return fail(stage, E2BIG, "mount %s on %s", type, path);
     }
-    if (arguments[5].numbers.count) return fail(stage, ENOTSUP, "mount %s on %s: long options and a propagation", type, path);
+    if (arguments[5].numbers.count || arguments[6].number & COVERED_LATER)
+        return fail(stage, ENOTSUP, "mount %s on %s: long options with a propagation or masked paths", type, path);
     if (refuse_procfs(stage, target, path)) return -1;
     snprintf(place, sizeof place, "/proc/self/fd/%d", target);
     return mount(source, place, type, mount_flags(arguments[4].number), data)
@@ -159,7 +160,7 @@ static int make_mount_point(const struct stage *stage, const char *path, uint64_
 int mount_filesystem(struct stage *stage, const union argument *arguments) {
     const char *path = arguments[0].string;
     uint64_t flags = arguments[6].number;
-    uint64_t resolve = flags & KERNEL_FILESYSTEM ? RESOLVE_NO_SYMLINKS : 0;
+    uint64_t resolve = flags & NO_SYMLINKS ? RESOLVE_NO_SYMLINKS : 0;
     mode_t covered_mode = 0;
     struct stat status;
     int target = open_beneath(stage, path, O_PATH | O_DIRECTORY, resolve);

@@ -196,9 +196,13 @@ int pivot_to_root(struct stage *stage, const union argument *arguments) {
 
 // For a root that can't be pivoted from (an initramfs): the container's root covers it.
 int move_to_root(struct stage *stage, const union argument *arguments) {
-    // What stays visible below would let a user namespace mount procfs and sysfs anew without the masks.
-    umount2("/proc", MNT_DETACH);
-    umount2("/sys", MNT_DETACH);
+    // What stays visible below would let a user namespace mount procfs and sysfs anew without the masks. Where the
+    // root is shared with the host, these must not be taken from the host too.
+    if (mount(NULL, "/", NULL, MS_SLAVE, NULL)) return fail(stage, errno, "make / a slave");
+    for (int i = 0; i < 2; i++) {
+        const char *path = i ? "/sys" : "/proc";
+        if (!mount(NULL, path, NULL, MS_SLAVE | MS_REC, NULL)) umount2(path, MNT_DETACH);
+    }
     if (fchdir(stage->root)) return fail(stage, errno, "enter the root");
     if (syscall(SYS_move_mount, stage->root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH))
         return fail(stage, errno, "move the root to /");

@@ -29,14 +29,14 @@ def launch(state: StateDirectory) -> Conversation:
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     ours_fd, theirs_fd = ours.detach(), theirs.detach()
     program = _sealed_program()
+    # Opened anew: a copy of our descriptor would hold our lock for as long as the outer stage lives.
+    directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=state.descriptor)
     try:
         pid = os.posix_spawn(
             f"/proc/self/fd/{program}",
-            ["pyrun-init", str(theirs_fd), str(state.descriptor)],
+            ["pyrun-init", str(theirs_fd), str(directory)],
             {},
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in (theirs_fd, state.descriptor)
-            ],
+            file_actions=[(os.POSIX_SPAWN_DUP2, each, each) for each in (theirs_fd, directory)],
         )
     except BaseException:
         os.close(ours_fd)
@@ -44,6 +44,7 @@ def launch(state: StateDirectory) -> Conversation:
     finally:
         os.close(theirs_fd)
         os.close(program)
+        os.close(directory)
     return Conversation(state, ours_fd, pid)
 
 

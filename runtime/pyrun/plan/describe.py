@@ -111,6 +111,11 @@ def _capabilities(value: int) -> str:
     return "none" if value == 0 else _names(process.BITS)(value)
 
 
+MOUNT_FLAGS = {
+    "inside-procfs": mounts.INSIDE_PROCFS,
+    "no-symlinks": mounts.NO_SYMLINKS,
+    "covered-later": mounts.COVERED_LATER,
+}
 _namespaces = _names(namespaces.CLONE_FLAGS)
 
 # By the argument's name, or, where that name means different things, by operation and name.
@@ -120,8 +125,8 @@ WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {
     ("open_namespace", "type"): _namespaces,
     ("join_namespaces", "types"): _namespaces,
     ("propagate_root", "flags"): _propagation,
-    ("mount_filesystem", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS, "kernel": mounts.KERNEL_FILESYSTEM}),
-    ("bind_mount", "flags"): _names({"inside-procfs": mounts.INSIDE_PROCFS}),
+    ("mount_filesystem", "flags"): _names(MOUNT_FLAGS),
+    ("bind_mount", "flags"): _names(MOUNT_FLAGS),
     ("make_symlink", "flags"): _names({"replace": devices.REPLACE, "if-target-exists": devices.IF_TARGET_EXISTS}),
     ("make_device", "type"): lambda value: next(name for name, bits in devices.TYPES.items() if bits == value),
     "attributes": _mount_attributes,

@@ -51,8 +51,8 @@ LATER = frozenset(
 
 RECURSIVE = 1 << 63
 NO_SLOT = (1 << 64) - 1
-# KERNEL_FILESYSTEM: its mount point is an ordinary directory, and what it masks is found from it.
-INSIDE_PROCFS, KERNEL_FILESYSTEM = 1, 2
+# Flags of both kinds of mounts, as runtime/init/mounts.c takes them.
+INSIDE_PROCFS, NO_SYMLINKS, COVERED_LATER = 1, 2, 4
 
 # What lxcfs and engines mount over single files of procfs; anything else there would answer for the kernel.
 PROCFS_FILES = frozenset(
@@ -70,6 +70,7 @@ class Options:
         self.bind: int | None = None
         self.propagation: list[int] = []
         self.parameters: list[str] = []
+        self.flags = 0
 
 
 def read_options(mount: dict[str, Any], pointer: str, problems: Problems | None) -> Options:
@@ -103,9 +104,11 @@ def open_sources(plan: Plan, config: Config, request: Request) -> None:
 def add_all(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     """Add all mounts, in the order of the config."""
     opened = [number for number, _ in _binds(config)] if is_new(config, "user") else []
+    covered = _covered_paths(config)
     for number, mount in enumerate(config.get("mounts") or ()):
         pointer = f"/mounts/{number}"
         options = read_options(mount, pointer, problems)
+        options.flags = _flags(destination(mount), covered)
         if options.bind is not None:
             slot = opened.index(number) if opened else NO_SLOT
             _add_bind(plan, mount, pointer, slot, _source(mount, request), options, problems)
@@ -160,8 +163,14 @@ def _is_late_readonly(mount: dict[str, Any]) -> bool:
     return mount.get("type") == "tmpfs" and not is_bind(mount) and bool(read_options(mount, "", None).set & RDONLY)
 
 
-def _procfs_flags(path: str) -> int:
-    return INSIDE_PROCFS if path in PROCFS_FILES else 0
+def _covered_paths(config: Config) -> list[str]:
+    linux = config.get("linux") or {}
+    return [normal_path(path) for name in ("readonlyPaths", "maskedPaths") for path in linux.get(name) or ()]
+
+
+def _flags(path: str, covered: list[str]) -> int:
+    inside = INSIDE_PROCFS if path in PROCFS_FILES else 0
+    return inside | (COVERED_LATER if any(f"{each}/".startswith(f"{path}/") for each in covered) else 0)
 
 
 def _add_bind(
@@ -191,7 +200,7 @@ def _add_bind(
         options.set,
         options.clear,
         options.propagation,
-        _procfs_flags(path),
+        options.flags,
     )
 
 
@@ -224,7 +233,7 @@ def _add_filesystem(
     attributes = options.set & ~RDONLY if late else options.set
     parameters = options.parameters if late or not options.set & RDONLY else ["ro", *options.parameters]
     path = destination(mount)
-    flags = _procfs_flags(path) | (KERNEL_FILESYSTEM if kind in ("proc", "sysfs") else 0)
+    flags = options.flags | (NO_SYMLINKS if kind in ("proc", "sysfs") else 0)
     plan.add(
         "mount_filesystem",
         pointer,

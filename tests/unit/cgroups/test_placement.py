@@ -87,3 +87,11 @@ def test_find_cgroup2_prefers_the_unified_layout(
     assert placement.find_cgroup2() == hybrid
     open(unified + "/cgroup.controllers", "w").close()
     assert placement.find_cgroup2() == unified
+
+
+def test_name_that_no_file_system_takes() -> None:
+    assert cgroup_path(f"/a/{'x' * 255}", "id", "/") == f"/a/{'x' * 255}"
+    with pytest.raises(CgroupPathError, match="longer than 255 bytes"):
+        cgroup_path(f"/a/{'x' * 256}", "id", "/")
+    with pytest.raises(CgroupPathError, match="longer than 255 bytes"):
+        cgroup_path(f"/a/{'é' * 128}", "id", "/")
