@@ -117,17 +117,38 @@ int make_parent_beneath(const struct stage *stage, const char *path, const char 
     return make_directory_beneath(stage, parent, 0755);
 }
 
-int make_file_beneath(const struct stage *stage, const char *path) {
+// Opens or makes the file at `path`. Returns -1 with errno EAGAIN when `path` was a link and is rewritten.
+static int open_or_make_file(const struct stage *stage, char *path) {
     int file = open_in_root(stage->root, path, O_PATH, 0);
     if (file >= 0 || errno != ENOENT) return file;
     const char *name;
     int parent = make_parent_beneath(stage, path, &name);
     if (parent < 0) return -1;
     int made = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0644);
-    if (made >= 0) close(made);
-    file = made >= 0 || errno == EEXIST ? openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (made >= 0) {
+        file = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        close(made);
+    } else if (errno == EEXIST && !expand_link(parent, name, path, (size_t)(name - path), "")) {
+        for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--) path[end - 1] = 0;
+        errno = EAGAIN;
+    }
     int error = errno;
     close(parent);
     errno = error;
     return file;
+}
+
+int make_file_beneath(const struct stage *stage, const char *path) {
+    char copy[PATH_MAX];
+    if (strlen(path) >= sizeof copy) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(copy, path, strlen(path) + 1);
+    for (int links = 0; links < MAX_LINKS; links++) {
+        int file = open_or_make_file(stage, copy);
+        if (file >= 0 || errno != EAGAIN) return file;
+    }
+    errno = ELOOP;
+    return -1;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gate: where a created container waits for `pyrun start`. It outlives the pyrun that created it.
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -34,6 +35,16 @@ static bool may_start(int connection, uid_t creator) {
     return peer_user(connection) == creator && !expect(connection, "start");
 }
 
+// The first process of a PID namespace is deaf to signals that it does not handle, and `pyrun kill` could not end it.
+// execve(2) brings the defaults back.
+static void end_by_signal(int number) { _exit(128 + number); }
+
+static void hear_signals(void) {
+    static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM};
+    struct sigaction action = {.sa_handler = end_by_signal};
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) sigaction(ending[i], &action, NULL);
+}
+
 int wait_at_gate(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     uid_t creator = peer_user(stage->control);
@@ -41,6 +52,7 @@ int wait_at_gate(struct stage *stage, const union argument *arguments) {
     if (!close_all_but(stage->control, stage->gate)) return fail(stage, errno, "close what the mounts needed");
     // Only now: whoever can connect sees a created container.
     if (listen(stage->gate, 8)) return fail(stage, errno, "listen at the gate");
+    hear_signals();
     if (report(stage, "created")) return -1;
     close_descriptor(&stage->control);
     stage->report = -1;

@@ -3,22 +3,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "init.h"
 
 enum { MAX_PASSWD = 1 << 20 };
 
+// The image's file may be a link to one of procfs, which answers for the kernel or takes something from it.
 static FILE *open_passwd(const struct stage *stage) {
     struct stat status;
+    struct statfs system;
     int file = open_beneath(stage, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    bool sound = file >= 0 && !fstat(file, &status) && S_ISREG(status.st_mode) && status.st_size <= MAX_PASSWD;
+    bool sound = file >= 0 && !fstat(file, &status) && S_ISREG(status.st_mode) && status.st_size <= MAX_PASSWD &&
+                 !fstatfs(file, &system) && system.f_type != PROC_SUPER_MAGIC && system.f_type != SYSFS_MAGIC;
     FILE *stream = sound ? fdopen(file, "re") : NULL;
     if (!stream) close_descriptor(&file);
     return stream;

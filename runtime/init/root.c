@@ -20,18 +20,24 @@ int propagate_root(struct stage *stage, const union argument *arguments) {
                : 0;
 }
 
+static bool is_same_directory(int first, int second) {
+    struct stat one, other;
+    return !fstat(first, &one) && !fstat(second, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 // Only the root of a mount has a propagation: the one that the path lies on is found going up.
 static int make_mount_private(int directory) {
-    while (tree_set(directory, 0, 0, 0, MS_PRIVATE)) {
-        int parent = errno == EINVAL ? openat(directory, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-        int error = errno;
+    int error = 0;
+    while (tree_set(directory, 0, 0, 0, MS_PRIVATE) && !error) {
+        error = errno == EINVAL ? 0 : errno;
+        int parent = openat(directory, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (parent < 0 || is_same_directory(directory, parent)) error = EINVAL;
         close(directory);
-        errno = error;
-        if (parent < 0) return -1;
         directory = parent;
     }
-    close(directory);
-    return 0;
+    close_descriptor(&directory);
+    errno = error;
+    return error ? -1 : 0;
 }
 
 // Where the root's mounts are shared with the host, attaching the container's root must still not reach it.

@@ -136,6 +136,10 @@ class StateDirectory:
         if not self.exists():
             raise ContainerMissing(f'container does not exist: "{self.container_id}"')
 
+    def unlock(self) -> None:
+        """Let other commands change this container."""
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
     def is_locked(self) -> bool:
         """Whether another pyrun changes this container now."""
         descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.descriptor)

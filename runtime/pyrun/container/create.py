@@ -46,7 +46,9 @@ def create(
         PyrunError, pyrun_spec.errors.SpecError, OSError: nothing of the container is left then.
     """
     creation = Creation(root, container_id, bundle, no_pivot=no_pivot, new_keyring=new_keyring)
-    return creation.finish(pid_file)
+    pid = creation.finish(pid_file)
+    creation.state.close()
+    return pid
 
 
 class Creation:
@@ -91,7 +93,7 @@ class Creation:
             self._undo()
             raise
         conversation.close()
-        self.state.close()
+        self.state.unlock()
         return pid
 
     def _undo(self) -> None:

@@ -46,6 +46,21 @@ def delete(root: str, container_id: str, *, force: bool = False) -> None:
         state.close()
 
 
+def delete_opened(state: StateDirectory) -> None:
+    """Delete the container of an open state directory, whatever its state; one that is gone is left alone.
+
+    Raises:
+        PyrunError: a process can't be killed, or its cgroup can't be removed.
+    """
+    try:
+        state.lock()
+        destroy(state)
+    except ContainerMissing:
+        pass
+    finally:
+        state.close()
+
+
 def destroy(state: StateDirectory) -> None:
     """End all processes of the container and remove its cgroups and its state directory, which is locked.
 

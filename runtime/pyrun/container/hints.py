@@ -10,7 +10,7 @@ HINTS = {
     ("make_cgroup", errno.EACCES): "choose a linux.cgroupsPath below a cgroup that was delegated to you",
     ("make_cgroup", errno.EROFS): "mount cgroup2 writable",
     ("open_namespace", errno.ENOENT): "the process or the file that held the namespace is gone",
-    ("clone_init", errno.ENOSPC): "raise the limits in /proc/sys/user/ or end other namespaces",
+    ("clone_init", errno.ENOSPC): "the disk of --root is full, or a limit in /proc/sys/user/ is reached",
     ("clone_init", errno.EPERM): "namespaces can't be made here; look at /proc/sys/user/",
     ("clone_init", errno.EAGAIN): "too many processes; raise the limit (ulimit -u, pids.max)",
     ("bind_root", errno.ENOENT): "make the directory or correct root.path",

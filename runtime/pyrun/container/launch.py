@@ -124,7 +124,10 @@ class Conversation:
 
     def _receive(self) -> bytes:
         while True:
-            message = os.read(self.descriptor, MESSAGE_SIZE)
+            try:
+                message = os.read(self.descriptor, MESSAGE_SIZE)
+            except ConnectionResetError:
+                message = b""  # the init ended before it read what we wrote
             if message.startswith(b"lost "):
                 _reap(int(message.split()[1]))
             elif message.startswith(b"warning"):

@@ -41,20 +41,21 @@ def run(
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     creation = Creation(root, container_id, bundle, no_pivot=no_pivot, new_keyring=new_keyring)
     # Here, because pyrun-init works meanwhile.
-    from pyrun.container.delete import delete
+    from pyrun.container.delete import delete_opened
     from pyrun.container.start import start
 
     pid = creation.finish(pid_file)
     try:
         start(root, container_id)
     except BaseException:
-        delete(root, container_id, force=True)
+        delete_opened(creation.state)
         raise
     if detach:
         return 0
     status = _forward_signals_until_exit(pid)
     if not keep:
-        delete(root, container_id, force=True)
+        # By its directory: another container may have its id by now.
+        delete_opened(creation.state)
     return status
 
 

@@ -103,6 +103,9 @@ def find_problems(config: Config, request: Request) -> list[tuple[str, str]]:
 
 def _compile(config: Config, request: Request) -> tuple[Plan, Problems]:
     plan, problems = Plan(), Problems()
+    if not config.get("process"):
+        problems.add("/process", "a container needs a process; add one with args and cwd")
+        return plan, problems
     unsupported.find(config, problems)
     _plan_outer_stage(plan, config, request, problems)
     _plan_init(plan, config, request, problems)
