@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The attackers' programs, and what attacks have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+
+from support.bundle import Bundle
+from support.configs import Config
+
+SOURCES = os.path.dirname(os.path.abspath(__file__))
+
+# Container root's id outside of its user namespace, as `support.configs.with_user_namespace` maps it.
+MAPPED_ROOT = 100000
+CAPABILITY_SETS = ("bounding", "effective", "permitted")
+SECONDS_OF_RACING = 3.0
+
+
+def compile_attacker(name: str, directory: str) -> str:
+    """Compiles NAME.c of this folder into `directory`, statically, so that it runs anywhere; returns its path."""
+    output = os.path.join(directory, name)
+    source = os.path.join(SOURCES, f"{name}.c")
+    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static"]
+    subprocess.run(["gcc", *flags, source, "-o", output], check=True)
+    return output
+
+
+@contextlib.contextmanager
+def racing(racer: str, way: str, directory: str, pairs: dict[str, str]) -> Iterator[None]:
+    """Runs the racer (see racer.c) on the names in `directory` meanwhile."""
+    words = [word for pair in pairs.items() for word in pair]
+    with subprocess.Popen([racer, way, directory, *words], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"racing\n"
+            yield
+            assert process.poll() is None, "the racer has ended"
+        finally:
+            process.kill()
+
+
+def tries(most: int, seconds: float = SECONDS_OF_RACING) -> Iterator[int]:
+    """Counts up to `most`, and ends before that when `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    for number in range(most):
+        yield number
+        if time.monotonic() > deadline:
+            return
+
+
+def give_to_mapped_root(bundle: Bundle) -> None:
+    """Gives the directories of a root filesystem to the user that is root in its user namespace."""
+    for directory, _, _ in os.walk(bundle.rootfs):
+        os.chown(directory, MAPPED_ROOT, MAPPED_ROOT)
+
+
+def with_capabilities(config: Config, *names: str) -> Config:
+    """Gives the container's program these capabilities and no others; returns `config`."""
+    config["process"]["capabilities"] = {kind: list(names) for kind in CAPABILITY_SETS}
+    return config

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CVE-2024-21626: a working directory that leads through an open descriptor, or a magic link, to the host."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from support import configs, process
+from support.configs import Config
+from support.runtime import Container, MakeBundle, MakeContainer, Runtime, runtime_under_test
+
+DESCRIPTORS = range(3, 21)
+
+# Opens a directory at each of the numbers, and executes the rest of its arguments.
+LEAKING = f"""
+import os, sys
+directory = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
+for number in {list(DESCRIPTORS)}:
+    os.dup2(directory, number)
+    os.set_inheritable(number, True)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def in_directory(path: str) -> Config:
+    """Returns a configuration whose program, in this directory, tries to read the host's canary and users."""
+    climb = "../" * 20
+    config = configs.shell(f"cat secret {climb}canary/secret {climb}etc/shadow 2>/dev/null; pwd")
+    config["process"]["cwd"] = path
+    return config
+
+
+@pytest.fixture
+def make_leaking(case: str, make_bundle: MakeBundle, canary: str) -> Iterator[MakeContainer]:
+    """As `make_container`, of a runtime whose caller leaves the canary's directory open at all these numbers."""
+    wrapper = (sys.executable, "-I", "-S", "-c", LEAKING, canary)
+    runtime = Runtime(runtime_under_test(), case, wrapper=wrapper)
+
+    def make(config: Config) -> Container:
+        return runtime.container(f"leaking{len(runtime.containers)}", make_bundle(config))
+
+    yield make
+    for container in runtime.containers:
+        if container.exists():
+            container.delete("--force").succeeded()
+
+
+def test_descriptor(make_leaking: MakeContainer) -> None:
+    """CVE-2024-21626: create refuses it, at every number that the caller or the runtime may have open."""
+    for number in DESCRIPTORS:
+        container = make_leaking(in_directory(f"/proc/self/fd/{number}"))
+        container.create().failed(f"/proc/self/fd/{number}")
+        assert not container.exists()
+
+
+@pytest.mark.parametrize("further", ["/..", "/../../..", "/." + "/.." * 16 + "/etc", "/."])
+@pytest.mark.parametrize("way", ["cwd", "link", "above a link"])
+def test_descriptor_and_further(make_leaking: MakeContainer, way: str, further: str) -> None:
+    """CVE-2024-21626 by an image: its working directory is a link, or the path goes on behind the descriptor."""
+    for number in (3, 7, 20):
+        target = f"/proc/self/fd/{number}{further}"
+        path = {"cwd": target, "link": "/link", "above a link": "/link/below"}[way]
+        container = make_leaking(in_directory(path))
+        os.symlink(target, os.path.join(container.bundle.rootfs, "link"))
+        container.create().failed()
+        assert not container.exists()
+
+
+@pytest.mark.parametrize("target", ["/proc/1/root", "/proc/self/root", "/proc/self/cwd", "/proc/thread-self/root/.."])
+def test_other_magic_links(make_container: MakeContainer, target: str) -> None:
+    """They lead to where the runtime is at that moment; refused too, although they lead into the container later."""
+    make_container(in_directory(target)).create().failed("cwd")
+
+
+def test_nothing_of_the_caller_is_open_while_it_waits(make_leaking: MakeContainer) -> None:
+    """CVE-2024-21626: neither a directory of the host nor anything that leads to one."""
+    container = make_leaking(in_directory("/")).created()
+    others = [target for number, target in process.descriptors(container.pid).items() if number > 2]
+    assert [target for target in others if not target.startswith("socket:")] == []
+    container.start().succeeded()
+    container.wait_for_end()
+    assert container.output == "/\n"
+
+
+@pytest.mark.parametrize("target", ["root", "cwd", "fd/{canary}", "root{path}"])
+def test_directory_that_becomes_a_link_to_the_host(make_container: MakeContainer, canary: str, target: str) -> None:
+    """CVE-2024-21626: the check itself, which is that the kernel finds the directory below the container's root.
+
+    With the host's PID namespace the image can name the root of a process of the host. What create has looked at is
+    exchanged for that before start, as somebody who shares the image could.
+    """
+    container = make_container(configs.without_namespace(in_directory("/link"), "pid"))
+    link = os.path.join(container.bundle.rootfs, "link")
+    container.bundle.may_change.add("rootfs/link")
+    os.symlink("/tmp", link)
+    container.created()
+    os.unlink(link)
+    directory = os.open(canary, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.symlink(f"/proc/{os.getpid()}/" + target.format(canary=directory, path=canary), link)
+        container.start().failed("cwd", "outside")
+    finally:
+        os.close(directory)
+    assert container.status == "stopped"
+    assert container.output == ""
+
+
+def test_program_of_the_host_by_a_descriptor(make_leaking: MakeContainer) -> None:
+    """CVE-2024-21626 in its other form: the program's path leads through the descriptor."""
+    for number in DESCRIPTORS:
+        path = f"/proc/self/fd/{number}" + "/.." * 16 + "/bin/sh"
+        make_leaking(configs.default(path, "-c", "echo ran")).create().failed("exec")
