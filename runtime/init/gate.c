@@ -31,8 +31,8 @@ static uid_t peer_user(int descriptor) {
 static bool may_start(int connection, uid_t creator) {
     // Who connects and stays silent must not keep others from starting the container.
     struct timeval patience = {.tv_sec = 2};
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return peer_user(connection) == creator && !expect(connection, "start");
+    return !setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) &&
+           peer_user(connection) == creator && !expect(connection, "start");
 }
 
 // The first process of a PID namespace is deaf to signals that it does not handle, and `pyrun kill` could not end it.
@@ -64,5 +64,6 @@ int wait_at_gate(struct stage *stage, const union argument *arguments) {
         else close_descriptor(&connection);
     }
     close_descriptor(&stage->gate);
+    (void)report(stage, "starting");  // a starter that is gone has still started the container
     return 0;
 }

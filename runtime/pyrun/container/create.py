@@ -89,11 +89,11 @@ class Creation:
             if pid_file is not None:
                 write_pid_file(pid_file, pid)
             self.state.finish_gate()
+            self.state.unlock()
         except BaseException:
             self._undo()
             raise
         conversation.close()
-        self.state.unlock()
         return pid
 
     def _undo(self) -> None:

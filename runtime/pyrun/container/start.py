@@ -35,15 +35,21 @@ def start(root: str, container_id: str) -> None:
 
 
 def _open_gate(connection: int) -> None:
-    """Say start; the connection ends without a word when the init has become the program."""
+    """Say start; the connection ends without a further word when the init has become the program."""
+    started = False
     try:
         os.write(connection, b"start")
         while message := os.read(connection, MESSAGE_SIZE):
-            if message.startswith(b"failed"):
+            if message == b"starting":
+                started = True
+            elif message.startswith(b"failed"):
                 raise operation_error(message)
-            log_warning(message)
+            else:
+                log_warning(message)
     except (BrokenPipeError, ConnectionResetError):
-        raise PyrunError("the container's init ended before it was started") from None
+        pass
+    if not started:
+        raise PyrunError("the container's init ended before it was started, or belongs to another user")
 
 
 def _not_created(state: StateDirectory) -> PyrunError:
