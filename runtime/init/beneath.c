@@ -86,15 +86,22 @@ static int walk_and_make(int root, char *path, mode_t mode) {
     return -1;
 }
 
+// For the walks that rewrite the path where a link has to be followed by hand.
+static int copy_path(char copy[PATH_MAX], const char *path) {
+    size_t length = strlen(path);
+    if (length < PATH_MAX) {
+        memcpy(copy, path, length + 1);
+        return 0;
+    }
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
 int make_directory_beneath(const struct stage *stage, const char *path, mode_t mode) {
     int directory = open_in_root(stage->root, path, O_PATH | O_DIRECTORY, 0);
     if (directory >= 0 || errno != ENOENT) return directory;
     char copy[PATH_MAX];
-    if (strlen(path) >= sizeof copy) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(copy, path, strlen(path) + 1);
+    if (copy_path(copy, path)) return -1;
     for (int links = 0; links < MAX_LINKS; links++) {
         directory = walk_and_make(stage->root, copy, mode);
         if (directory >= 0 || errno != EAGAIN) return directory;
@@ -140,11 +147,7 @@ static int open_or_make_file(const struct stage *stage, char *path) {
 
 int make_file_beneath(const struct stage *stage, const char *path) {
     char copy[PATH_MAX];
-    if (strlen(path) >= sizeof copy) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(copy, path, strlen(path) + 1);
+    if (copy_path(copy, path)) return -1;
     for (int links = 0; links < MAX_LINKS; links++) {
         int file = open_or_make_file(stage, copy);
         if (file >= 0 || errno != EAGAIN) return file;

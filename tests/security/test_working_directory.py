@@ -112,8 +112,15 @@ def test_directory_that_becomes_a_link_to_the_host(make_container: MakeContainer
     assert container.output == ""
 
 
-def test_program_of_the_host_by_a_descriptor(make_leaking: MakeContainer) -> None:
-    """CVE-2024-21626 in its other form: the program's path leads through the descriptor."""
+def test_program_by_a_descriptor(make_leaking: MakeContainer) -> None:
+    """CVE-2024-21626 in its other form: the program's path leads through the descriptor.
+
+    While create looks for it, that may be the runtime's own one of the container's root; at start there is none.
+    """
     for number in DESCRIPTORS:
         path = f"/proc/self/fd/{number}" + "/.." * 16 + "/bin/sh"
-        make_leaking(configs.default(path, "-c", "echo ran")).create().failed("exec")
+        container = make_leaking(configs.default(path, "-c", "echo ran"))
+        result = container.create()
+        line = container.start().failed() if result.status == 0 else result.failed()
+        assert "exec" in line
+        assert container.output == ""
