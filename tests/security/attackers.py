@@ -17,7 +17,6 @@ SOURCES = os.path.dirname(os.path.abspath(__file__))
 # Container root's id outside of its user namespace, as `support.configs.with_user_namespace` maps it.
 MAPPED_ROOT = 100000
 CAPABILITY_SETS = ("bounding", "effective", "permitted")
-SECONDS_OF_RACING = 3.0
 
 
 def compile_attacker(name: str, directory: str) -> str:
@@ -42,7 +41,7 @@ def racing(racer: str, way: str, directory: str, pairs: dict[str, str]) -> Itera
             process.kill()
 
 
-def tries(most: int, seconds: float = SECONDS_OF_RACING) -> Iterator[int]:
+def tries(most: int, seconds: float) -> Iterator[int]:
     """Counts up to `most`, and ends before that when `seconds` have passed."""
     deadline = time.monotonic() + seconds
     for number in range(most):

@@ -18,9 +18,9 @@ from support.configs import Config
 from support.runtime import MakeBundle, Runtime
 from support.snapshot import differences, take_snapshot
 
-Race = Callable[[Bundle, str, str, dict[str, str]], Counter[str]]
+Race = Callable[..., Counter[str]]
 
-TRIES = 60
+TRIES, SECONDS = 60, 2.0
 # As many names at once: each is another chance in every try.
 NAMES = 5
 
@@ -39,12 +39,14 @@ def race(runtime: Runtime, racer: str) -> Race:
     It counts outputs; a run that failed counts as "failed", and must leave nothing.
     """
 
-    def run_often(bundle: Bundle, way: str, directory: str, pairs: dict[str, str]) -> Counter[str]:
+    def run_often(
+        bundle: Bundle, way: str, directory: str, pairs: dict[str, str], seconds: float = SECONDS
+    ) -> Counter[str]:
         bundle.may_change.add("rootfs")
         bundle.seal()
         outcome: Counter[str] = Counter()
         with racing(racer, way, directory, pairs):
-            for _ in tries(TRIES):
+            for _ in tries(TRIES, seconds):
                 result = runtime.run("test", bundle)
                 outcome[result.output if result.status == 0 else "failed"] += 1
                 assert os.listdir(str(runtime.root)) == [], result.errors
@@ -69,7 +71,7 @@ def test_procfs_on_a_name_that_becomes_a_link(make_bundle: MakeBundle, race: Rac
     config["root"]["readonly"] = False
     bundle = make_bundle(config)
     os.makedirs(os.path.join(bundle.rootfs, "vol/p"))
-    outcome = race(bundle, "toggle", bundle.rootfs, {"p": "/vol/p"})
+    outcome = race(bundle, "toggle", bundle.rootfs, {"p": "/vol/p"}, 2 * SECONDS)
     assert set(outcome) <= {"end\n", "failed"}, outcome
 
 
