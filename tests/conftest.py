@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the tests that make containers.
 
-`host_unchanged` is what integration, security, fault and fuzz tests use throughout: each test acts in the private copy of the
-host (see `support.world`), and fails when it leaves that copy other than it was.
+`host_unchanged` is what integration, security, fault and fuzz tests use throughout: each test acts in the private
+copy of the host (see `support.world`), and fails when it leaves that copy other than it was.
 """
 
 from __future__ import annotations
