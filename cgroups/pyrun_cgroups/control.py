@@ -26,6 +26,7 @@ _GONE = (errno.ENOENT, errno.ENODEV)
 _POPULATED, _FROZEN = b"populated 1", b"frozen 1"
 """Lines of ``cgroup.events``."""
 
+_SIGKILL = 9
 _KILL_ROUNDS = 50
 _LONGEST_POLL_SECONDS = 1.0
 
@@ -130,6 +131,42 @@ def kill_all(path: str) -> None:
             _kill_each(path)
 
 
+def signal_all(path: str, signal: int) -> set[int]:
+    """Send a signal to the processes that are in a cgroup and below it now, and return their ids.
+
+    Those that are forked meanwhile do not get it; for SIGKILL there is `kill_all`.
+
+    Args:
+        path: the cgroup.
+        signal: number of the signal.
+
+    Raises:
+        CgroupError: the kernel refuses, or it is a threaded cgroup.
+    """
+    # The public module signal makes enums of the constants, which cost more than the call.
+    from _signal import pidfd_send_signal  # type: ignore[import-not-found]
+
+    pidfds = {}
+    try:
+        for pid in processes(path):
+            try:
+                pidfds[pid] = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+        members = set(processes(path))  # again: an id that is still here now belongs to what its pidfd holds
+        for pid in members & pidfds.keys():
+            try:
+                pidfd_send_signal(pidfds[pid], signal)
+            except ProcessLookupError:
+                continue
+        return members
+    except OSError as error:
+        raise _error(error, f"processes cannot get signal {signal}", path) from error
+    finally:
+        for pidfd in pidfds.values():
+            os.close(pidfd)
+
+
 def remove(path: str, timeout_seconds: float = 10.0) -> None:
     """Remove a cgroup and all below it, waiting for its processes to go away.
 
@@ -165,38 +202,13 @@ def _kill_each(path: str) -> None:
     try:
         killed: set[int] = set()
         for _ in range(_KILL_ROUNDS):
-            members = _kill_members(path)
+            members = signal_all(path, _SIGKILL)
             if members <= killed:
                 return
             killed |= members
         raise CgroupError(errno.ETIMEDOUT, "processes fork faster than they are killed", path)
     finally:
         _write(path, "cgroup.freeze", b"0", "cannot be thawed")
-
-
-def _kill_members(path: str) -> set[int]:
-    """Kill the processes that are in a cgroup now, and return their ids."""
-    from signal import SIGKILL, pidfd_send_signal
-
-    pidfds = {}
-    try:
-        for pid in processes(path):
-            try:
-                pidfds[pid] = os.pidfd_open(pid)
-            except ProcessLookupError:
-                continue
-        members = set(processes(path))  # again: an id that is still here now belongs to what its pidfd holds
-        for pid in members & pidfds.keys():
-            try:
-                pidfd_send_signal(pidfds[pid], SIGKILL)
-            except ProcessLookupError:
-                continue
-        return members
-    except OSError as error:
-        raise _error(error, "processes cannot be killed", path) from error
-    finally:
-        for pidfd in pidfds.values():
-            os.close(pidfd)
 
 
 def _is_removed(path: str) -> bool:

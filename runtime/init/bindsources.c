@@ -16,6 +16,11 @@ union control {
     char space[CMSG_SPACE(MAX_BIND_SOURCES * sizeof(int))];
 };
 
+int clone_bind_source(struct stage *stage, const char *path, bool recursive) {
+    int tree = tree_open(AT_FDCWD, path, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
+    return tree < 0 ? fail(stage, errno, "bind source %s", path) : tree;
+}
+
 int open_bind_source(struct stage *stage, const union argument *arguments) {
     if (stage->bind_source_count == MAX_BIND_SOURCES)
         return fail(stage, E2BIG, "more than %d bind mounts", MAX_BIND_SOURCES);
@@ -25,13 +30,14 @@ int open_bind_source(struct stage *stage, const union argument *arguments) {
 }
 
 static int open_all(struct stage *stage) {
+    struct step clone = stage->step;
     for (unsigned i = 0; i < stage->bind_source_count; i++) {
         struct bind_source *source = &stage->bind_sources[i];
-        source->tree = tree_open(AT_FDCWD, source->path, OPEN_TREE_CLONE | (source->recursive ? AT_RECURSIVE : 0));
-        if (source->tree >= 0) continue;
-        stage->step = source->step;
-        return fail(stage, errno, "bind source %s", source->path);
+        stage->step = source->step;  // the one that an error is about
+        source->tree = clone_bind_source(stage, source->path, source->recursive);
+        if (source->tree < 0) return -1;
     }
+    stage->step = clone;
     return 0;
 }
 

@@ -118,6 +118,7 @@ int make_parent_beneath(const struct stage *stage, const char *path, const char 
 int make_file_beneath(const struct stage *stage, const char *path);
 
 // bindsources.c: over a socket pair from the outer stage to the init.
+int clone_bind_source(struct stage *stage, const char *path, bool recursive);
 int send_bind_sources(struct stage *stage, int socket, int pidfd);
 int receive_bind_sources(struct stage *stage, int socket);
 

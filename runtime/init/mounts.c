@@ -177,11 +177,6 @@ int mount_filesystem(struct stage *stage, const union argument *arguments) {
     return result;
 }
 
-static int open_source(struct stage *stage, const char *path, uint64_t recursive) {
-    int tree = tree_open(AT_FDCWD, path, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
-    return tree < 0 ? fail(stage, errno, "bind source %s", path) : tree;
-}
-
 static bool is_directory(int descriptor) {
     struct stat status;
     return !fstat(descriptor, &status) && S_ISDIR(status.st_mode);
@@ -200,7 +195,7 @@ int bind_mount(struct stage *stage, const union argument *arguments) {
     uint64_t slot = arguments[0].number;
     const char *path = arguments[2].string;
     bool opened = slot < stage->bind_source_count;
-    int tree = opened ? stage->bind_sources[slot].tree : open_source(stage, arguments[1].string, arguments[3].number);
+    int tree = opened ? stage->bind_sources[slot].tree : clone_bind_source(stage, arguments[1].string, arguments[3].number != 0);
     if (tree < 0) return -1;
     if (opened) stage->bind_sources[slot].tree = -1;
     uint64_t set = arguments[4].number, clear = arguments[5].number;

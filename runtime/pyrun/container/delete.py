@@ -35,25 +35,23 @@ def delete(root: str, container_id: str, *, force: bool = False) -> None:
         if not force:
             _check_deletable(state)  # before the lock, which whoever changes the container may hold for long
         elif state.is_locked():
-            _kill(state)  # whoever creates it sees its init die, and lets go of the lock
-        state.lock()
-        if not force:
-            _check_deletable(state)
-        destroy(state)
-    except ContainerMissing:
-        pass  # by another delete, at the same time
-    finally:
+            _kill(state, _known(state).get("cgroup"))  # its creator sees the init die, and lets go of the lock
+    except BaseException:
         state.close()
+        raise
+    delete_opened(state, force=force)
 
 
-def delete_opened(state: StateDirectory) -> None:
-    """Delete the container of an open state directory, whatever its state; one that is gone is left alone.
+def delete_opened(state: StateDirectory, *, force: bool = True) -> None:
+    """Delete the container of an open state directory, and close it; one that is gone by now is left alone.
 
     Raises:
-        PyrunError: a process can't be killed, or its cgroup can't be removed.
+        PyrunError: it is neither stopped nor created, without ``force``; or as for :func:`destroy`.
     """
     try:
         state.lock()
+        if not force:
+            _check_deletable(state)
         destroy(state)
     except ContainerMissing:
         pass
@@ -67,9 +65,9 @@ def destroy(state: StateDirectory) -> None:
     Raises:
         PyrunError: a process can't be killed, or its cgroup can't be removed.
     """
-    had_processes = _kill(state)
     known = _known(state)
     cgroup = known.get("cgroup")
+    had_processes = _kill(state, cgroup)
     if cgroup and not _belongs_to_another(state, cgroup):
         _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=had_processes)
     state.remove()
@@ -91,13 +89,12 @@ def _known(state: StateDirectory) -> dict[str, Any]:
         return {}  # what can still be removed is removed
 
 
-def _kill(state: StateDirectory) -> bool:
+def _kill(state: StateDirectory, cgroup: str | None) -> bool:
     """Kill the init and all that share its cgroup; return whether there ever was an init."""
     process = state.read_process()
     if process is None:
         return False
     pidfd = process.open()
-    cgroup = _known(state).get("cgroup")
     # The init was born in the cgroup only after it was found empty or made, so all in there is the container's.
     if cgroup and os.path.isdir(cgroup) and (pidfd is not None or not _belongs_to_another(state, cgroup)):
         control.kill_all(cgroup)

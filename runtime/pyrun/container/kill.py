@@ -49,13 +49,5 @@ def _signal_all(cgroup: str | None, signal: int) -> None:
         raise PyrunError("container not running")
     if signal == SIGKILL:
         control.kill_all(cgroup)
-        return
-    for pid in control.processes(cgroup):
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        # The number may belong to another process by now; one that left the cgroup is not ours to signal.
-        if pid in control.processes(cgroup):
-            send(pidfd, signal)
-        os.close(pidfd)
+    else:
+        control.signal_all(cgroup, signal)

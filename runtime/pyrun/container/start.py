@@ -54,8 +54,8 @@ def _open_gate(connection: int) -> None:
 
 def _not_created(state: StateDirectory) -> PyrunError:
     process = state.read_process()
-    if process is not None and process.is_alive() and not state.has_unfinished_gate():
-        return PyrunError("cannot start an already running container")
     if process is None or state.has_unfinished_gate():
         return PyrunError("cannot start a container that was not created completely; delete it")
+    if process.is_alive():
+        return PyrunError("cannot start an already running container")
     return PyrunError("cannot start a container that has stopped")
