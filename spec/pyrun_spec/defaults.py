@@ -10,10 +10,9 @@ OCI_VERSION = "1.3.0"
 
 
 def default_config(rootless: bool = False) -> dict[str, Any]:
-    """Returns a configuration that runs `sh` in `rootfs`.
+    """Returns a configuration that runs `sh` in `rootfs`, on a terminal: what `runc spec` writes.
 
-    It has few capabilities and all namespaces but user and time. It is what `runc spec` writes, except that
-    there is no terminal, so that it runs from a pipe as well.
+    It has few capabilities and all namespaces but user and time.
 
     Args:
         rootless: for a user without privileges, with a user namespace in which the calling user is root, with
@@ -55,7 +54,7 @@ def default_config(rootless: bool = False) -> dict[str, Any]:
 def _process() -> dict[str, Any]:
     sets = ("bounding", "effective", "permitted", "ambient")
     return {
-        "terminal": False,
+        "terminal": True,
         "user": {"uid": 0, "gid": 0},
         "args": ["sh"],
         "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],

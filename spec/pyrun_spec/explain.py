@@ -13,7 +13,7 @@ from typing import Any
 from jsonschema import ValidationError
 
 from pyrun_spec.errors import join_pointer, quote, shorten
-from pyrun_spec.schema import validator_of
+from pyrun_spec.schema import schema_of, validator_of
 
 MOST_CHOICES_SHOWN = 10
 
@@ -38,9 +38,17 @@ def explain_config(config: object) -> list[Finding]:
     return explain("config", config)
 
 
+def explain_process(process: object) -> list[Finding]:
+    """Returns all that is wrong with the shape of a process object; nothing if `check.process` accepts it."""
+    return _explain(process, validator_of("config").evolve(schema=schema_of("config")["$defs"]["process"]))
+
+
 def explain(document: str, value: object) -> list[Finding]:
     """Returns what keeps a parsed document from satisfying its schema: `config`, `state` or `features`."""
-    validator = validator_of(document)
+    return _explain(value, validator_of(document))
+
+
+def _explain(value: object, validator: Any) -> list[Finding]:
     return [_finding(error, validator) for error in validator.iter_errors(value)]
 
 

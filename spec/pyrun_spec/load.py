@@ -47,11 +47,16 @@ def load_config(bundle: str) -> dict[str, Any]:
     Raises:
         SpecError: for the first thing that is wrong with the file or with what is in it.
     """
+    return checked_config(read_config(bundle), bundle)
+
+
+def checked_config(text: bytes, bundle: str) -> dict[str, Any]:
+    """Returns the checked configuration that a text is, as `load_config` does for the text of a bundle's file."""
     # Not at the top, for whoever only parses JSON: these two take longer to import than all else here.
     from pyrun_spec.check import check_config
     from pyrun_spec.rules import check_rules
 
-    config: dict[str, Any] = parse_json(read_config(bundle), CONFIG, drop_null=True)
+    config = parsed_config(text)
     if not check_config(config):
         from pyrun_spec.validate import errors_of
 
@@ -60,6 +65,16 @@ def load_config(bundle: str) -> dict[str, Any]:
     check_rules(config, lambda pointer, message: findings.append((pointer, message)))
     if findings:
         raise _refusal(findings, bundle)
+    return config
+
+
+def parsed_config(text: bytes) -> dict[str, Any]:
+    """Returns the configuration that a text is, without the members that are null; for one that was checked before.
+
+    Raises:
+        SpecError: it is not JSON.
+    """
+    config: dict[str, Any] = parse_json(text, CONFIG, drop_null=True)
     return config
 
 
@@ -85,7 +100,7 @@ def read_config(bundle: str) -> bytes:
         kind = status.st_mode & S_IFMT
         if kind != S_IFREG:
             raise SpecError(f"is {FILE_TYPES[kind]}, not a regular file", source=CONFIG)
-        return _read(descriptor, status.st_size)
+        return read_all(descriptor, status.st_size, CONFIG)
     except OSError as error:
         raise SpecError(f"can't be read: {error.strerror}", source=CONFIG) from None
     finally:
@@ -106,7 +121,18 @@ def _why_not_opened(bundle: str, path: str, error: OSError) -> str:
     return f"can't be opened: {error.strerror}"
 
 
-def _read(descriptor: int, expected_size: int) -> bytes:
+def read_all(descriptor: int, expected_size: int, source: str) -> bytes:
+    """Returns what is in an open file.
+
+    Args:
+        descriptor: of the file.
+        expected_size: bytes that are probably in it.
+        source: the name of the file, for errors.
+
+    Raises:
+        SpecError: it is larger than SIZE_LIMIT.
+        OSError: it can't be read.
+    """
     # One byte more than expected and than allowed, so that the end is found and a file above the limit shows.
     step = max(expected_size, 65536) + 1
     rest = SIZE_LIMIT + 1
@@ -115,7 +141,7 @@ def _read(descriptor: int, expected_size: int) -> bytes:
         parts.append(part)
         rest -= len(part)
     if not rest:
-        raise SpecError(f"is larger than {SIZE_LIMIT // 1024 // 1024} MiB", source=CONFIG)
+        raise SpecError(f"is larger than {SIZE_LIMIT // 1024 // 1024} MiB", source=source)
     return b"".join(parts)
 
 

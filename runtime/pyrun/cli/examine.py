@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrun.plan import find_problems, request_for
+from pyrun.plan.create import find_problems, request_for
 from pyrun_spec.explain import Finding
 from pyrun_spec.load import CONFIG, load_config
 from pyrun_spec.validate import validate_config

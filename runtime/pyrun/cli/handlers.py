@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrun.cli.reader import Settings
+    from pyrun.container.create import CreationOptions
 
 _STATE_KEYS = ("ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "annotations", "owner")
 
@@ -23,7 +24,7 @@ def _create(settings: Settings, values: dict[str, Any]) -> int:
     from pyrun.container.create import create
 
     _refuse_systemd_cgroup(settings)
-    create(settings.state_root(), values["container_id"], _bundle(values), **_creation_options(values))
+    create(settings.state_root(), values["container_id"], _bundle(values), _creation_options(settings, values))
     return 0
 
 
@@ -35,10 +36,37 @@ def _run(settings: Settings, values: dict[str, Any]) -> int:
         settings.state_root(),
         values["container_id"],
         _bundle(values),
+        _creation_options(settings, values),
         detach=values["detach"],
         keep=values["keep"],
-        **_creation_options(values),
+        subreaper=not values["no_subreaper"],
     )
+
+
+def _exec(settings: Settings, values: dict[str, Any]) -> int:
+    from pyrun.container.exec import ExecOptions, execute
+
+    options = ExecOptions(
+        args=values["args"],
+        process_file=_absolute(values["process"]),
+        env=values["env"],
+        cwd=values["cwd"],
+        user=values["user"],
+        additional_gids=values["additional_gids"],
+        capabilities=values["cap"],
+        no_new_privileges=values["no_new_privs"],
+        apparmor=values["apparmor"],
+        process_label=values["process_label"],
+        terminal=values["tty"],
+        detach=values["detach"],
+        pid_file=_absolute(values["pid_file"]),
+        console_socket=_absolute(values["console_socket"]),
+        pidfd_socket=_absolute(values["pidfd_socket"]),
+        preserve_descriptors=values["preserve_fds"],
+        ignore_paused=values["ignore_paused"],
+        cgroup=values["cgroup"],
+    )
+    return execute(settings.state_root(), values["container_id"], options)
 
 
 def _start(settings: Settings, values: dict[str, Any]) -> int:
@@ -73,6 +101,20 @@ def _delete(settings: Settings, values: dict[str, Any]) -> int:
     return 0
 
 
+def _ps(settings: Settings, values: dict[str, Any]) -> int:
+    from pyrun.container.ps import pids_of, table_of
+
+    if values["format"] == "json":
+        import json
+
+        # No process at all is null, as Go writes an empty list.
+        pids = pids_of(settings.state_root(), values["container_id"])
+        _print([json.dumps(pids or None, separators=(",", ":"))])
+    else:
+        _print(table_of(settings.state_root(), values["container_id"], values["ps_options"]))
+    return 0
+
+
 def _list(settings: Settings, values: dict[str, Any]) -> int:
     from pyrun.container.list import list_states
 
@@ -99,7 +141,7 @@ def _spec(settings: Settings, values: dict[str, Any]) -> int:
 
 
 def _plan(settings: Settings, values: dict[str, Any]) -> int:
-    from pyrun.plan import compile_bundle
+    from pyrun.plan.create import compile_bundle
     from pyrun.plan.describe import as_json, as_text
 
     plan = compile_bundle(os.path.abspath(values["bundle"]))
@@ -121,6 +163,8 @@ HANDLERS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "state": _state,
     "kill": _kill,
     "delete": _delete,
+    "exec": _exec,
+    "ps": _ps,
     "list": _list,
     "run": _run,
     "spec": _spec,
@@ -171,13 +215,23 @@ def _bundle(values: dict[str, Any]) -> str:
     return os.path.abspath(values["bundle"] or ".")
 
 
-def _creation_options(values: dict[str, Any]) -> dict[str, Any]:
-    pid_file = values["pid_file"]
-    return {
-        "pid_file": None if pid_file is None else os.path.abspath(pid_file),
-        "no_pivot": values["no_pivot"],
-        "new_keyring": not values["no_new_keyring"],
-    }
+def _creation_options(settings: Settings, values: dict[str, Any]) -> CreationOptions:
+    from pyrun.container.create import CreationOptions
+
+    return CreationOptions(
+        pid_file=_absolute(values["pid_file"]),
+        no_pivot=values["no_pivot"],
+        new_keyring=not values["no_new_keyring"],
+        console_socket=_absolute(values["console_socket"]),
+        pidfd_socket=_absolute(values["pidfd_socket"]),
+        preserve_descriptors=values["preserve_fds"],
+        terminal=values.get("tty", False),
+        rootless=settings.rootless,
+    )
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)
 
 
 def _in_runc_order(state: dict[str, Any]) -> dict[str, Any]:

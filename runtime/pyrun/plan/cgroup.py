@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from pyrun.plan.operations import Plan
 
 
-def place(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
-    """Add the making of the container's cgroup and of its device filter; report limits that can't be applied."""
+def place(plan: Plan, config: Config, request: Request, problems: Problems) -> bool:
+    """Add the making of the container's cgroup and of its device filter; report limits that can't be applied.
+
+    Returns whether the container gets a cgroup of its own.
+    """
     linux = config.get("linux") or {}
     resources = linux.get("resources") or {}
     for pointer, message in unsupported_limits(resources):
@@ -27,16 +30,20 @@ def place(plan: Plan, config: Config, request: Request, problems: Problems) -> N
     except DeviceRuleError as error:
         problems.add(f"/linux/resources/devices{error.pointer}", error.message)
     else:
-        if path is None:
+        if path is not None:
+            plan.add("make_cgroup", "/linux/cgroupsPath", request.cgroup_mount or "", path)
+            # Nobody else may attach one; then a user namespace bars devices.
+            if request.caller.is_host_root:
+                plan.add("attach_device_filter", "/linux/resources/devices", program)
+            return True
+        if not request.cgroup_denied:
             problems.add("/linux/cgroupsPath", "this host has no cgroup2 mount; mount one on /sys/fs/cgroup")
-            return
-        plan.add("make_cgroup", "/linux/cgroupsPath", request.cgroup_mount or "", path)
-        plan.add("attach_device_filter", "/linux/resources/devices", program)
+    return False
 
 
 def path_of(config: Config, request: Request) -> str | None:
-    """Return the cgroup's path below the cgroup2 mount, or None where there is no such mount."""
-    if request.cgroup_mount is None:
-        return None
+    """Return the path below the cgroup2 mount, or None where the container gets no cgroup of its own."""
     asked = (config.get("linux") or {}).get("cgroupsPath")
+    if request.cgroup_mount is None or (request.cgroup_denied and not asked):
+        return None
     return cgroup_path(asked, request.container_id, request.own_cgroup)

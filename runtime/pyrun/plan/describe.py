@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyrun.plan import devices, mounts, namespaces, process, root
-from pyrun.plan.operations import OPERATIONS, Plan
+from pyrun.plan.operations import OPERATIONS, START, Plan
 
 LONGEST_VALUE = 100
 
@@ -17,9 +17,9 @@ def as_text(plan: Plan) -> str:
     """Return the plan as lines: a heading a stage, an operation a line, with the JSON pointer it came from."""
     lines: list[str] = []
     stage = ""
-    for name, pointer, arguments in plan.operations:
-        if OPERATIONS[name][0] != stage:
-            stage = OPERATIONS[name][0]
+    for (name, pointer, arguments), at in zip(plan.operations, _stages(plan), strict=True):
+        if at != stage:
+            stage = at
             lines.append(stage)
         words = [
             f"{label}={_shorten(text)}"
@@ -36,7 +36,7 @@ def as_json(plan: Plan) -> str:
     return json.dumps(
         [
             {
-                "stage": OPERATIONS[name][0],
+                "stage": stage,
                 "operation": name,
                 "pointer": pointer,
                 "arguments": {
@@ -44,10 +44,20 @@ def as_json(plan: Plan) -> str:
                     for label, value in zip(OPERATIONS[name][2], arguments, strict=True)
                 },
             }
-            for name, pointer, arguments in plan.operations
+            for (name, pointer, arguments), stage in zip(plan.operations, _stages(plan), strict=True)
         ],
         indent=2,
     )
+
+
+def _stages(plan: Plan) -> list[str]:
+    """Return who carries out each operation; behind the gate there is the start only, whatever the table says."""
+    stages: list[str] = []
+    passed = False
+    for name, _, _ in plan.operations:
+        stages.append(START if passed else OPERATIONS[name][0])
+        passed = passed or name == "wait_at_gate"
+    return stages
 
 
 def _in_words(operation: str, label: str, value: Any) -> str:
@@ -115,6 +125,7 @@ MOUNT_FLAGS = {
     "inside-procfs": mounts.INSIDE_PROCFS,
     "no-symlinks": mounts.NO_SYMLINKS,
     "covered-later": mounts.COVERED_LATER,
+    "readonly-below": mounts.READONLY_BELOW,
 }
 _namespaces = _names(namespaces.CLONE_FLAGS)
 
@@ -134,7 +145,10 @@ WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {
     "clear": _cleared_attributes,
     "propagation": _propagations,
     "recursive": _yes,
+    "home": _yes,
+    "timeout": lambda value: f"{value}s" if value else "",
     "slot": lambda value: "" if value == mounts.NO_SLOT else str(value),
+    "listen_descriptors": lambda value: str(value or ""),
     "resource": _resource,
     "mode": _octal,
     "umask": _octal,

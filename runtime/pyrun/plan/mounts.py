@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from pyrun.plan.namespaces import is_new
+from pyrun.plan import idmaps
+from pyrun.plan.namespaces import has, is_new
+from pyrun.plan.process import NOTIFY_DIRECTORY
 from pyrun.plan.root import MS_PRIVATE, MS_REC, PROPAGATION
 
 TYPE_CHECKING = False
@@ -52,7 +54,7 @@ LATER = frozenset(
 RECURSIVE = 1 << 63
 NO_SLOT = (1 << 64) - 1
 # Flags of both kinds of mounts, as runtime/init/mounts.c takes them.
-INSIDE_PROCFS, NO_SYMLINKS, COVERED_LATER = 1, 2, 4
+INSIDE_PROCFS, NO_SYMLINKS, COVERED_LATER, READONLY_BELOW = 1, 2, 4, 8
 
 # What lxcfs and engines mount over single files of procfs; anything else there would answer for the kernel.
 PROCFS_FILES = frozenset(
@@ -99,6 +101,8 @@ def open_sources(plan: Plan, config: Config, request: Request) -> None:
     for number, mount in _binds(config):
         source = _source(mount, request)
         plan.add("open_bind_source", f"/mounts/{number}/source", source, int("rbind" in mount["options"]))
+    if request.notify_directory is not None:
+        plan.add("open_bind_source", "", request.notify_directory, 0)
 
 
 def add_all(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
@@ -110,12 +114,19 @@ def add_all(plan: Plan, config: Config, request: Request, problems: Problems) ->
         options = read_options(mount, pointer, problems)
         options.flags = _flags(destination(mount), covered)
         if options.bind is not None:
+            # CVE-2023-25809: the host's cgroups are below, and who maps a user to root may own some.
+            if options.bind and options.set & RDONLY and destination(mount) == "/sys" and has(config, "user"):
+                options.flags |= READONLY_BELOW
             slot = opened.index(number) if opened else NO_SLOT
             _add_bind(plan, mount, pointer, slot, _source(mount, request), options, problems)
         elif mount.get("type") in ("cgroup", "cgroup2"):
             _add_cgroup(plan, config, mount, pointer, request, options, problems)
         else:
+            idmaps.check_options(config, mount, pointer, problems)
             _add_filesystem(plan, mount, pointer, mount.get("type") or "", options, problems)
+    if request.notify_directory is not None:
+        slot = len(opened) if is_new(config, "user") else NO_SLOT
+        _add_notify_directory(plan, request.notify_directory, slot, covered)
 
 
 def make_readonly(plan: Plan, config: Config) -> None:
@@ -202,6 +213,13 @@ def _add_bind(
         options.propagation,
         options.flags,
     )
+
+
+def _add_notify_directory(plan: Plan, source: str, slot: int, covered: list[str]) -> None:
+    """Add the mount of the directory with the notification socket: all that the container can do there is connect."""
+    attributes = RDONLY | NOSUID | NODEV | NOEXEC
+    flags = _flags(NOTIFY_DIRECTORY, covered)
+    plan.add("bind_mount", "", slot, source, NOTIFY_DIRECTORY, 0, attributes, 0, [MS_PRIVATE], flags)
 
 
 def _add_cgroup(

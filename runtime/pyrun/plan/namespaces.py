@@ -35,45 +35,55 @@ def is_new(config: Config, kind: str) -> bool:
     return entry is not None and not entry[1].get("path")
 
 
-def join_and_clone(plan: Plan, config: Config) -> None:
-    """Add the outer stage's part: join what has a path, and clone the init into the rest."""
+def join_and_clone(plan: Plan, config: Config, maps: tuple[str, str, str, str], *, placed: bool) -> None:
+    """Add the outer stage's part: join what has a path, and clone the init into the rest.
+
+    Args:
+        maps: what :func:`pyrun.plan.idmaps.arguments` returns.
+        placed: whether the container has a cgroup of its own.
+    """
     joined = [(kind, entry) for kind in CLONE_FLAGS if (entry := _entry(config, kind)) and entry[1].get("path")]
     for kind, (pointer, namespace) in joined:
         plan.add("open_namespace", f"{pointer}/path", CLONE_FLAGS[kind], namespace["path"])
-    if any(kind in ("user", "cgroup") for kind, _ in joined):
+    if placed and any(kind in ("user", "cgroup") for kind, _ in joined):
         plan.add("enter_cgroup", "/linux/namespaces")
     now = sum(CLONE_FLAGS[kind] for kind, _ in joined if kind != "pid" or not _enters_pid_late(config))
     if now:
         plan.add("join_namespaces", "/linux/namespaces", now)
     if is_new(config, "time"):
         plan.add("unshare_time", "/linux/namespaces")
-    linux = config.get("linux") or {}
-    mapped = is_new(config, "user")
-    plan.add(
-        "clone_init",
-        "/linux/namespaces",
-        _new_flags(config, _kinds_of_clone(config)),
-        _map(linux.get("uidMappings")) if mapped else "",
-        _map(linux.get("gidMappings")) if mapped else "",
-    )
+    plan.add("clone_init", "/linux/namespaces", _new_flags(config, _kinds_of_clone(config)), *maps)
 
 
 def settle(plan: Plan, config: Config) -> None:
     """Add the init's part: be root in the user namespace, make what the clone did not, bring loopback up."""
-    linux = config.get("linux") or {}
     if _enters_pid_late(config):
         plan.add("prepare_pid_namespace", "/linux/namespaces")
-    if is_new(config, "user"):
-        if _maps_root(linux.get("uidMappings")) and _maps_root(linux.get("gidMappings")):
-            plan.add("become_root", "/linux/uidMappings")
-    elif has(config, "user"):
-        plan.add("become_root", "/linux/namespaces")
+    become_root(plan, config)
     # The time namespace was made before the clone.
     later = _new_flags(config, CLONE_FLAGS.keys() - {*_kinds_of_clone(config), "time"})
     if later:
         plan.add("unshare_namespaces", "/linux/namespaces", later)
     if is_new(config, "network"):
         plan.add("loopback_up", "/linux/namespaces")
+
+
+def become_root(plan: Plan, config: Config) -> None:
+    """Add the change to the root of the user namespace, which a namespace that is joined is expected to map."""
+    linux = config.get("linux") or {}
+    if is_new(config, "user"):
+        if _maps_root(linux.get("uidMappings")) and _maps_root(linux.get("gidMappings")):
+            plan.add("become_root", "/linux/uidMappings")
+    elif has(config, "user"):
+        plan.add("become_root", "/linux/namespaces")
+
+
+def enter_all(plan: Plan, config: Config) -> None:
+    """Add the entering of a container's namespaces by a process from outside."""
+    types = sum(flag for kind, flag in CLONE_FLAGS.items() if has(config, kind))
+    if types:
+        plan.add("enter_namespaces", "/linux/namespaces", types)
+    become_root(plan, config)
 
 
 def enter_pid_namespace(plan: Plan, config: Config) -> None:
@@ -102,10 +112,6 @@ def _entry(config: Config, kind: str) -> tuple[str, Any] | None:
         if namespace["type"] == kind:
             return f"/linux/namespaces/{number}", namespace
     return None
-
-
-def _map(mappings: list[dict[str, int]] | None) -> str:
-    return "".join(f"{each['containerID']} {each['hostID']} {each['size']}\n" for each in mappings or ())
 
 
 def _maps_root(mappings: list[dict[str, int]] | None) -> bool:

@@ -29,13 +29,20 @@ RESOURCES = {
 }
 DEFAULT_UMASK = 0o022
 
+# Where the program finds the socket that it notifies the service manager by.
+NOTIFY_DIRECTORY, NOTIFY_SOCKET = "/run/notify", "notify.sock"
 
-def prepare_outside(plan: Plan, config: Config) -> None:
-    """Add what only the outer stage may do: the OOM score, and hard limits above those of a user namespace."""
+
+def prepare_outside(plan: Plan, config: Config, *, descends_early: bool = False) -> None:
+    """Add what only the outer stage may do: the OOM score, and hard limits that are above those of the caller.
+
+    Args:
+        descends_early: whether the limits are set when CAP_SYS_RESOURCE is gone, as it is in a user namespace.
+    """
     process = config["process"]
     if process.get("oomScoreAdj") is not None:
         plan.add("set_oom_score_adj", "/process/oomScoreAdj", str(process["oomScoreAdj"]))
-    if has(config, "user"):
+    if descends_early or has(config, "user"):
         for number, limit in enumerate(process.get("rlimits") or ()):
             pointer = f"/process/rlimits/{number}/hard"
             plan.add("raise_resource_limit", pointer, RESOURCES[limit["type"]], limit["hard"])
@@ -44,6 +51,11 @@ def prepare_outside(plan: Plan, config: Config) -> None:
 def open_session(plan: Plan, config: Config, request: Request) -> None:
     """Add the new session and its keyring."""
     plan.add("new_session", "")
+    join_keyring(plan, request)
+
+
+def join_keyring(plan: Plan, request: Request) -> None:
+    """Add the session keyring: a new one, or the container's, which has the same name."""
     if request.new_keyring:
         plan.add("join_session_keyring", "", f"_ses.{request.container_id}")
 
@@ -53,13 +65,35 @@ def make_cwd(plan: Plan, config: Config) -> None:
     plan.add("make_directory", "/process/cwd", config["process"]["cwd"], 0o755)
 
 
+def open_terminal(plan: Plan, config: Config) -> None:
+    """Add the making of the terminal, which belongs to the process's user."""
+    process = config["process"]
+    if process.get("terminal"):
+        size = process.get("consoleSize") or {}
+        uid = (process.get("user") or {}).get("uid") or 0
+        plan.add("open_terminal", "/process/terminal", size.get("height") or 0, size.get("width") or 0, uid)
+
+
+def bind_console(plan: Plan, config: Config) -> None:
+    """Add the terminal's second name, /dev/console."""
+    if config["process"].get("terminal"):
+        plan.add("bind_console", "/process/terminal")
+
+
+def attach_terminal(plan: Plan, config: Config) -> None:
+    """Add what makes the terminal the controlling one and standard input, output and error."""
+    if config["process"].get("terminal"):
+        plan.add("attach_terminal", "/process/terminal")
+
+
 def find_program(plan: Plan, config: Config) -> None:
     """Add what depends on the root filesystem: HOME, the program's path; and hand stdio to its user."""
     process = config["process"]
     uid = (process.get("user") or {}).get("uid") or 0
     environment = _environment(config)
-    plan.add("reopen_null", "")
-    plan.add("own_stdio", "/process/user/uid", uid)
+    if not process.get("terminal"):
+        plan.add("reopen_null", "")
+        plan.add("own_stdio", "/process/user/uid", uid)
     if not environment.get("HOME"):
         plan.add("find_home", "/process/env", uid)
     plan.add("find_program", "/process/args/0", process["args"][0], environment.get("PATH", ""), process["cwd"])
@@ -117,17 +151,40 @@ def filter_system_calls(plan: Plan, config: Config, request: Request, problems: 
         plan.add("load_seccomp", "/linux/seccomp", flags, program)
 
 
-def execute(plan: Plan, config: Config) -> None:
+def execute(plan: Plan, config: Config, request: Request) -> None:
     """Add the execution of the program."""
-    environment = _environment(config)
-    if not environment.get("HOME"):
-        environment.pop("HOME", None)
-    values = [f"{name}={value}" for name, value in environment.items()]
-    plan.add("execute_program", "/process/args", list(config["process"]["args"]), values)
+    environment = {**_environment(config), **_of_the_service_manager(request)}
+    if request.listen_descriptors:
+        # pyrun-init adds it: only the process itself knows its pid in the container.
+        environment.pop("LISTEN_PID", None)
+    words = list(config["process"]["args"])
+    plan.add("execute_program", "/process/args", words, _entries(environment), request.listen_descriptors)
 
 
 def _needs_admin_for_seccomp(config: Config) -> bool:
     return bool((config.get("linux") or {}).get("seccomp")) and not config["process"].get("noNewPrivileges")
+
+
+def _of_the_service_manager(request: Request) -> dict[str, str]:
+    """Return the variables of sd_listen_fds(3) and sd_notify(3), which count more than those of the config."""
+    environment = {}
+    if request.listen_descriptors:
+        environment["LISTEN_FDS"] = str(request.listen_descriptors)
+    if request.listen_names:
+        environment["LISTEN_FDNAMES"] = request.listen_names
+    if request.notify_directory is not None:
+        environment["NOTIFY_SOCKET"] = f"{NOTIFY_DIRECTORY}/{NOTIFY_SOCKET}"
+    return environment
+
+
+def environment_of(config: Config) -> list[str]:
+    """Return process.env without names that stand twice, for others than the program itself."""
+    return _entries(_environment(config))
+
+
+def _entries(environment: dict[str, str]) -> list[str]:
+    """An empty HOME is none: pyrun-init adds the one that it finds."""
+    return [f"{name}={value}" for name, value in environment.items() if value or name != "HOME"]
 
 
 def _environment(config: Config) -> dict[str, str]:

@@ -77,6 +77,13 @@ def use(plan: Plan, config: Config, request: Request, problems: Problems) -> Non
         problems.add("/mounts", f"a mount {remedy}")
     if config["root"].get("readonly"):
         problems.add("/root/readonly", f"a read-only root {remedy}")
+    if request.notify_directory is not None:
+        problems.add("/linux/namespaces", f"NOTIFY_SOCKET in the environment {remedy}, or unset it")
+    change(plan, config, request)
+
+
+def change(plan: Plan, config: Config, request: Request) -> None:
+    """Add the change to the root of a container without a mount namespace."""
     plan.add("use_root", "/root/path", path_of(config, request))
     plan.add("change_root", "/root/path")
 

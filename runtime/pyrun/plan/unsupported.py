@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 # Path of the property, and the values that ask for nothing beside the empty ones.
 PROPERTIES: tuple[tuple[tuple[str, ...], tuple[object, ...]], ...] = (
-    (("process", "terminal"), ()),
     (("process", "apparmorProfile"), ("unconfined",)),
     (("process", "selinuxLabel"), ()),
     (("process", "scheduler"), ()),
@@ -23,7 +22,6 @@ PROPERTIES: tuple[tuple[tuple[str, ...], tuple[object, ...]], ...] = (
     (("linux", "personality"), ()),
     (("linux", "timeOffsets"), ()),
 )
-HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 
 def find(config: Config, problems: Problems) -> None:
@@ -34,9 +32,6 @@ def find(config: Config, problems: Problems) -> None:
             value = value.get(name) if value else None
         if value and value not in harmless:
             problems.add("/" + "/".join(path), _words(path[-1]))
-    for kind in HOOKS:
-        if (config.get("hooks") or {}).get(kind):
-            problems.add(f"/hooks/{kind}", _words(kind))
     for number, mount in enumerate(config.get("mounts") or ()):
         if mount.get("uidMappings"):
             problems.add(f"/mounts/{number}/uidMappings", _words("uidMappings"))

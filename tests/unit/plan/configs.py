@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyrun.plan import Request, compile_config
+from pyrun.plan import Request
+from pyrun.plan.create import compile_config
 from pyrun.plan.operations import OPERATIONS, Plan
 
 if TYPE_CHECKING:

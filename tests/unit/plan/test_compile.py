@@ -144,8 +144,6 @@ def test_real_limit_is_an_error_never_ignored() -> None:
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        ({"hooks": {"poststart": [{"path": "/bin/true"}]}}, "/hooks/poststart"),
-        ({"process": process(terminal=True)}, "/process/terminal"),
         ({"process": process(apparmorProfile="strict")}, "/process/apparmorProfile"),
         ({"linux": linux(timeOffsets={"monotonic": {"secs": 1}})}, "/linux/timeOffsets"),
         ({"linux": linux(intelRdt={"closID": "x"})}, "/linux/intelRdt"),
@@ -168,7 +166,7 @@ def test_harmless_values_of_what_comes_later() -> None:
 
 
 def test_several_errors_are_counted() -> None:
-    config = minimal_config(hooks={"poststop": [{"path": "/x"}]}, process=process(terminal=True))
+    config = minimal_config(linux=linux(mountLabel="x"), process=process(apparmorProfile="strict"))
     assert str(refusal(config)).endswith("(and 1 more: pyrun validate /bundle)")
 
 

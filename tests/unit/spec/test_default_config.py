@@ -21,9 +21,9 @@ def test_it_is_valid_and_has_nothing_to_warn_of(rootless: bool) -> None:
     assert validate_config(json.dumps(config).encode()) == []
 
 
-def test_it_runs_from_a_pipe() -> None:
+def test_it_runs_a_shell_on_a_terminal() -> None:
     config = default_config()
-    assert config["process"]["terminal"] is False
+    assert config["process"]["terminal"] is True
     assert config["process"]["args"] == ["sh"]
     assert config["root"] == {"path": "rootfs", "readonly": True}
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a container: from the outer stage to the execution of its program."""
+
+from __future__ import annotations
+
+from pyrun.caller import this_caller
+from pyrun.errors import PyrunError
+from pyrun.plan import (
+    Problems,
+    Request,
+    cgroup,
+    devices,
+    idmaps,
+    kernel,
+    mounts,
+    namespaces,
+    process,
+    root,
+    unsupported,
+)
+from pyrun.plan.operations import Plan
+from pyrun_cgroups import placement
+from pyrun_spec.load import load_config
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrun.plan import Config
+
+
+def compile_config(config: Config, request: Request) -> Plan:
+    """Return the plan for ``config``, which has passed pyrun_spec's checks.
+
+    Raises:
+        PyrunError: with the place of the first thing that can't be done, and the number of others.
+    """
+    plan, problems = _compile(config, request)
+    if problems.found:
+        pointer, message = problems.found[0]
+        raise PyrunError(
+            message,
+            source="config.json",
+            pointer=pointer,
+            more=len(problems.found) - 1,
+            bundle=request.bundle,
+        )
+    return plan
+
+
+def find_problems(config: Config, request: Request) -> list[tuple[str, str]]:
+    """Return JSON pointer and message of everything in ``config`` that can't be done."""
+    return _compile(config, request)[1].found
+
+
+def _compile(config: Config, request: Request) -> tuple[Plan, Problems]:
+    plan, problems = Plan(), Problems()
+    if not config.get("process"):
+        problems.add("/process", "a container needs a process; add one with args and cwd")
+        return plan, problems
+    unsupported.find(config, problems)
+    _plan_outer_stage(plan, config, request, problems)
+    _plan_init(plan, config, request, problems)
+    _plan_start(plan, config, request, problems)
+    return plan, problems
+
+
+def _plan_outer_stage(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
+    plan.add("open_gate", "")
+    placed = cgroup.place(plan, config, request, problems)
+    process.prepare_outside(plan, config)
+    if namespaces.is_new(config, "user"):
+        mounts.open_sources(plan, config, request)
+    idmaps.check(config, request, problems)
+    namespaces.join_and_clone(plan, config, idmaps.arguments(config, request), placed=placed)
+
+
+def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
+    namespaces.settle(plan, config)
+    process.open_session(plan, config, request)
+    kernel.open_procfs(plan, config)
+    if namespaces.has(config, "mount"):
+        root.attach(plan, config, request, problems)
+        mounts.add_all(plan, config, request, problems)
+        devices.add_all(plan, config)
+        _plan_hooks_before_pivot(plan, config, request)
+        root.enter(plan, config, request)
+        process.make_cwd(plan, config)
+        process.open_terminal(plan, config)
+        process.bind_console(plan, config)
+        mounts.make_readonly(plan, config)
+        root.finish(plan, config)
+    else:
+        _plan_hooks_before_pivot(plan, config, request)
+        root.use(plan, config, request, problems)
+        process.open_terminal(plan, config)
+    kernel.set_all(plan, config)
+    process.find_program(plan, config)
+    namespaces.enter_pid_namespace(plan, config)
+    process.attach_terminal(plan, config)
+    plan.add("wait_at_gate", "")
+
+
+def _plan_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
+    process.limit(plan, config)
+    process.drop_privileges(plan, config)
+    _plan_hooks_on_start(plan, config, request)
+    process.filter_system_calls(plan, config, request, problems)
+    process.execute(plan, config, request)
+
+
+def _plan_hooks_before_pivot(plan: Plan, config: Config, request: Request) -> None:
+    if config.get("hooks"):
+        from pyrun.plan import hooks
+
+        hooks.before_pivot(plan, config, request)
+
+
+def _plan_hooks_on_start(plan: Plan, config: Config, request: Request) -> None:
+    if config.get("hooks"):
+        from pyrun.plan import hooks
+
+        hooks.on_start(plan, config, request)
+
+
+def compile_bundle(bundle: str, container_id: str = "ID") -> Plan:
+    """Load ``bundle``/config.json and compile it for this host, as ``pyrun create`` would.
+
+    Raises:
+        PyrunError, pyrun_spec.errors.SpecError: the config can't be loaded, is not valid or can't be obeyed.
+    """
+    return compile_config(load_config(bundle), request_for(container_id, bundle))
+
+
+def request_for(
+    container_id: str,
+    bundle: str,
+    *,
+    seccomp_cache: str | None = None,
+    no_pivot: bool = False,
+    new_keyring: bool = True,
+    listen_descriptors: int = 0,
+    listen_names: str = "",
+    notify_directory: str | None = None,
+    rootless: str = "auto",
+) -> Request:
+    """Return a request for this host: the one place where compiling looks at it.
+
+    Args:
+        container_id, bundle, seccomp_cache, no_pivot, new_keyring, listen_descriptors, listen_names,
+        notify_directory: as in :class:`Request`.
+        rootless: "true", "false" or "auto": whether a container may be without a cgroup of its own.
+    """
+    caller = this_caller()
+    mount = placement.find_cgroup2()
+    own_cgroup = placement.own_cgroup() if mount else "/"
+    may_be_denied = rootless == "true" or (rootless == "auto" and not caller.is_host_root)
+    return Request(
+        container_id,
+        bundle,
+        cgroup_mount=mount,
+        own_cgroup=own_cgroup,
+        seccomp_cache=seccomp_cache,
+        no_pivot=no_pivot,
+        new_keyring=new_keyring,
+        listen_descriptors=listen_descriptors,
+        listen_names=listen_names,
+        notify_directory=notify_directory,
+        caller=caller,
+        cgroup_denied=may_be_denied and not (mount and placement.may_have_sibling(mount, own_cgroup)),
+    )

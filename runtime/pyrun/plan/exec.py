@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of exec: one more process in a container that exists.
+
+Most of the way down from root is gone outside of the container's PID namespace, where nobody in the container can see
+or trace the process; only the child that is already what the program will be goes on inside.
+"""
+
+from __future__ import annotations
+
+from pyrun.plan import namespaces, process, root
+from pyrun.plan.operations import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrun.plan import Config, Problems, Request
+
+
+def compile_exec(
+    config: Config, request: Request, problems: Problems, *, cgroup: str | None, replaceable: bool
+) -> Plan:
+    """Return the plan that carries out ``config["process"]`` in the container that ``config`` describes.
+
+    Args:
+        config: the container's, with the new process in the place of its own.
+        request: as for create.
+        problems: gets what can't be done.
+        cgroup: path below the cgroup2 mount, or None to stay in the caller's.
+        replaceable: whether the cgroup that the container's init has moved itself to may stand in for it.
+    """
+    plan = Plan()
+    plan.add("find_container", "")
+    if cgroup is not None:
+        plan.add("open_cgroup", "", request.cgroup_mount or "", cgroup, int(replaceable))
+    process.prepare_outside(plan, config, descends_early=True)
+    if config["process"].get("apparmorProfile") or config["process"].get("selinuxLabel"):
+        from pyrun.plan.labels import set_label
+
+        set_label(plan, config, problems)
+    plan.add("clone_entrant", "")
+    namespaces.enter_all(plan, config)
+    if namespaces.has(config, "mount"):
+        plan.add("use_entered_root", "")
+    else:
+        root.change(plan, config, request)
+    plan.add("reset_affinity", "")
+    process.join_keyring(plan, request)
+    process.open_terminal(plan, config)
+    process.find_program(plan, config)
+    process.drop_privileges(plan, config)
+    plan.add("go_on_inside", "")
+    plan.add("new_session", "")
+    process.attach_terminal(plan, config)
+    process.limit(plan, config)
+    process.filter_system_calls(plan, config, request, problems)
+    process.execute(plan, config, request)
+    return plan

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hooks in the container's namespaces, and when those in the runtime's have their turn (config.md, "Hooks")."""
+
+from __future__ import annotations
+
+from pyrun.jsontext import encode_compactly
+from pyrun.plan.process import environment_of
+from pyrun.state import CREATED, CREATING, OCI_VERSION, hook_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrun.plan import Config, Request
+    from pyrun.plan.operations import Plan
+
+
+def before_pivot(plan: Plan, config: Config, request: Request) -> None:
+    """Add what has its turn when the mounts stand and the host's files are in sight: pyrun's hooks, createContainer."""
+    if config["hooks"].get("prestart") or config["hooks"].get("createRuntime"):
+        plan.add("await_runtime_hooks", "/hooks")
+    _run(plan, config, request, "createContainer", CREATING)
+
+
+def on_start(plan: Plan, config: Config, request: Request) -> None:
+    """Add the startContainer hooks; they come from the image, so they get no more privileges than the program."""
+    _run(plan, config, request, "startContainer", CREATED)
+
+
+def _run(plan: Plan, config: Config, request: Request, kind: str, status: str) -> None:
+    before_pid, after_pid = _state(config, request, status)
+    for number, hook in enumerate(config["hooks"].get(kind) or ()):
+        own = hook.get("env")
+        plan.add(
+            "run_hook",
+            f"/hooks/{kind}/{number}",
+            hook["path"],
+            hook.get("args") or [hook["path"]],
+            environment_of(config) if own is None else own,
+            int(own is None and kind == "startContainer"),
+            hook.get("timeout") or 0,
+            before_pid,
+            after_pid,
+        )
+
+
+def _state(config: Config, request: Request, status: str) -> tuple[str, str]:
+    """Return the state as JSON up to the pid, which only pyrun-init knows, and behind it."""
+    known = {
+        "ociVersion": OCI_VERSION,
+        "id": request.container_id,
+        "bundle": request.bundle,
+        "annotations": config.get("annotations"),
+    }
+    before, name, after = encode_compactly(hook_state(known, status, 1)).partition('"pid":')
+    return before + name, after[1:]
