@@ -48,7 +48,9 @@ int send_bind_sources(struct stage *stage, int socket, int pidfd) {
     struct iovec data = {&byte, 1};
     struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
                              .msg_controllen = (socklen_t)CMSG_SPACE(size)};
-    if (setns(pidfd, CLONE_NEWNS)) return fail(stage, errno, "enter the container's mount namespace");
+    // An ordinary user has privileges over the mounts only inside, and reaches there the same files as outside.
+    int namespaces = stage->opened_to_user ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS;
+    if (setns(pidfd, namespaces)) return fail(stage, errno, "enter the container's mount namespace");
     if (open_all(stage)) return -1;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     *header = (struct cmsghdr){.cmsg_len = (socklen_t)CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};

@@ -42,11 +42,22 @@ static bool close_between(int first, int last) {
     return first > last || !syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0);
 }
 
-// Closes all above standard error but two, of which the second may be -1.
-bool close_all_but(int first, int second) {
-    int low = second < 0 || first < second ? first : second, high = second < 0 || first > second ? first : second;
-    return close_between(STDERR_FILENO + 1, low - 1) && close_between(low + 1, high - 1) &&
-           close_between(high + 1, INT_MAX);
+static int lowest_from(int from, const int *descriptors, size_t count) {
+    int lowest = INT_MAX;
+    for (size_t i = 0; i < count; i++)
+        if (descriptors[i] >= from && descriptors[i] < lowest) lowest = descriptors[i];
+    return lowest;
+}
+
+// Closes all but standard input, output and error, those that the container keeps, and some; -1 in the list counts not.
+bool close_all_but(const struct stage *stage, const int *descriptors, size_t count) {
+    int from = STDERR_FILENO + 1 + stage->kept;
+    while (from < INT_MAX) {
+        int next = lowest_from(from, descriptors, count);
+        if (!close_between(from, next == INT_MAX ? next : next - 1)) return false;
+        from = next == INT_MAX ? next : next + 1;
+    }
+    return true;
 }
 
 bool is_null_device(int descriptor) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gate: where a created container waits for `pyrun start`. It outlives the pyrun that created it.
+// Where the init waits: for the pyrun that creates it, and at the gate, for `pyrun start`. The gate outlives the former.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +18,12 @@ int open_gate(struct stage *stage, const union argument *arguments) {
     stage->gate = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (stage->gate < 0) return fail(stage, errno, "make the gate's socket");
     return bind(stage->gate, (struct sockaddr *)&address, sizeof address) ? fail(stage, errno, "bind the gate") : 0;
+}
+
+// Hooks in the runtime's namespaces: pyrun runs them when the mounts stand, while their sources are still in sight.
+int await_runtime_hooks(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    return report(stage, "hooks") ? -1 : expect(stage->control, "go");
 }
 
 static uid_t peer_user(int descriptor) {
@@ -49,7 +55,8 @@ int wait_at_gate(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     uid_t creator = peer_user(stage->control);
     // CVE-2024-21626: nothing that leads out of the container stays open from here on.
-    if (!close_all_but(stage->control, stage->gate)) return fail(stage, errno, "close what the mounts needed");
+    const int needed[] = {stage->control, stage->gate};
+    if (!close_all_but(stage, needed, 2)) return fail(stage, errno, "close what the mounts needed");
     // Only now: whoever can connect sees a created container.
     if (listen(stage->gate, 8)) return fail(stage, errno, "listen at the gate");
     hear_signals();
@@ -64,6 +71,7 @@ int wait_at_gate(struct stage *stage, const union argument *arguments) {
         else close_descriptor(&connection);
     }
     close_descriptor(&stage->gate);
+    close_to_user(stage);
     (void)report(stage, "starting");  // a starter that is gone has still started the container
     return 0;
 }

@@ -62,6 +62,12 @@ struct covered_mount {
     int tree;
 };
 
+// What the outer stage has of a process that it clones: a pidfd, and one end of a pair of sockets.
+struct birth {
+    long process;
+    int pidfd, socket;
+};
+
 // Everything that one operation leaves for a later one; -1 stands for a descriptor that is not open.
 struct stage {
     struct plan plan;
@@ -71,10 +77,12 @@ struct stage {
     int state;    // the state directory; closed in the init
     int gate;     // listening socket
     int proc;     // the host's /proc; closed in the init
+    int kept;     // how many descriptors from 3 on are the container's
     int cgroup;   // the container's cgroup directory
     bool cgroup_existed;
     bool entered_cgroup;
     bool joined_time;
+    bool opened_to_user;  // dumpable, because an ordinary user needs the process's files in procfs
     struct opened_namespace namespaces[MAX_NAMESPACES];
     unsigned namespace_count;
     struct bind_source bind_sources[MAX_BIND_SOURCES];
@@ -83,6 +91,9 @@ struct stage {
     unsigned covered_mount_count;
     int root;    // O_PATH descriptor of the container's root, valid before and after the pivot
     int pid_namespace;  // to be entered late
+    int container;      // pidfd of the init of the container that exec enters
+    pid_t container_pid;
+    int terminal;       // the slave of a pseudo-terminal that is to become the controlling terminal
     int procfs;         // private detached procfs
     int empty;   // detached empty read-only tmpfs that masks directories
     bool in_directory, refused_directory;
@@ -100,7 +111,7 @@ extern const struct operation operations[];
 extern const uint32_t operation_count;
 
 // plan.c
-int plan_open(struct stage *stage, int directory);
+int plan_open(struct stage *stage, int file);
 int plan_execute(struct stage *stage);
 const char *list_next_string(struct list *list);
 uint64_t list_next_number(struct list *list);
@@ -122,8 +133,25 @@ int clone_bind_source(struct stage *stage, const char *path, bool recursive);
 int send_bind_sources(struct stage *stage, int socket, int pidfd);
 int receive_bind_sources(struct stage *stage, int socket);
 
+// idmaps.c
+void open_to_user(struct stage *stage);
+void close_to_user(struct stage *stage);
+int write_id_maps(struct stage *stage, pid_t process, const union argument *arguments);
+
 // covers.c
 int remember_mount(struct stage *stage, const char *destination, int tree);
+
+// record.c
+int start_time(const struct stage *stage, pid_t process, long long *ticks);
+int write_process_record(struct stage *stage, pid_t process, long long ticks);
+
+// namespaces.c
+int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *birth);
+int go_on_in_child(struct stage *stage);
+
+// program.c: a list as execve(2) takes it, and behind it entries of the environment that were found out here, or NULL.
+enum { ADDED = 2 };
+char **to_vector(struct list list, char *const added[ADDED]);
 
 // procfs.c
 int open_procfs(struct stage *stage, const char *path, int flags);
@@ -133,7 +161,7 @@ bool procfs_knows_namespaces(int pid_namespace);
 int read_small_file(int directory, const char *path, char *text, size_t size);
 int write_text(int directory, const char *path, const char *text);
 void close_descriptor(int *descriptor);
-bool close_all_but(int first, int second);
+bool close_all_but(const struct stage *stage, const int *descriptors, size_t count);
 bool is_null_device(int descriptor);
 
 #define OPERATION(name) int name(struct stage *stage, const union argument *arguments)
@@ -150,8 +178,17 @@ OPERATION(clone_init);
 OPERATION(prepare_pid_namespace);
 OPERATION(enter_pid_namespace);
 OPERATION(become_root);
+// exec.c
+OPERATION(find_container);
+OPERATION(open_cgroup);
+OPERATION(set_exec_label);
+OPERATION(clone_entrant);
+OPERATION(enter_namespaces);
+OPERATION(use_entered_root);
+OPERATION(go_on_inside);
 // gate.c
 OPERATION(open_gate);
+OPERATION(await_runtime_hooks);
 OPERATION(wait_at_gate);
 // root.c
 OPERATION(propagate_root);
@@ -165,6 +202,8 @@ OPERATION(change_root);
 OPERATION(readonly_root);
 // bindsources.c
 OPERATION(open_bind_source);
+// hooks.c
+OPERATION(run_hook);
 // mounts.c
 OPERATION(mount_filesystem);
 OPERATION(bind_mount);
@@ -183,7 +222,12 @@ OPERATION(set_hostname);
 OPERATION(set_domainname);
 OPERATION(write_sysctl);
 OPERATION(loopback_up);
+// terminal.c
+OPERATION(open_terminal);
+OPERATION(bind_console);
+OPERATION(attach_terminal);
 // process.c
+OPERATION(reset_affinity);
 OPERATION(set_oom_score_adj);
 OPERATION(raise_resource_limit);
 OPERATION(set_resource_limit);

@@ -19,7 +19,7 @@
 #endif
 
 // Flags of mount_filesystem and bind_mount, as pyrun/plan/mounts.py gives them.
-enum { INSIDE_PROCFS = 1, NO_SYMLINKS = 2, COVERED_LATER = 4 };
+enum { INSIDE_PROCFS = 1, NO_SYMLINKS = 2, COVERED_LATER = 4, READONLY_BELOW = 8 };
 enum { MAX_PARAMETER = 255, MAX_DATA = 4095 };
 static const uint64_t RECURSIVE_PROPAGATION = 1ULL << 63;
 
@@ -199,7 +199,10 @@ int bind_mount(struct stage *stage, const union argument *arguments) {
     if (tree < 0) return -1;
     if (opened) stage->bind_sources[slot].tree = -1;
     uint64_t set = arguments[4].number, clear = arguments[5].number;
-    if ((set || clear) && tree_set(tree, 0, set, clear, 0)) return fail(stage, errno, "set the attributes of %s", path);
+    bool all_readonly = arguments[7].number & READONLY_BELOW;
+    if (((set || clear) && tree_set(tree, 0, set, clear, 0)) ||
+        (all_readonly && tree_set(tree, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0)))
+        return fail(stage, errno, "set the attributes of %s", path);
     int target = open_mount_point(stage, tree, path);
     if (target < 0) return -1;
     int result = attach(stage, tree, target, path, arguments[6].numbers, arguments[7].number);

@@ -23,8 +23,6 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
-enum { TICKS_PER_SECOND = 100 };  // USER_HZ, on every architecture that pyrun supports
-
 static const char *namespace_name(int type) {
     switch (type) {
         case CLONE_NEWCGROUP: return "cgroup";
@@ -78,59 +76,9 @@ int unshare_namespaces(struct stage *stage, const union argument *arguments) {
     return unshare((int)arguments[0].number) ? fail(stage, errno, "make namespaces") : 0;
 }
 
-static int write_map(struct stage *stage, pid_t process, const char *file, const char *map) {
-    char path[64];
-    if (!*map) return 0;
-    snprintf(path, sizeof path, "%d/%s", process, file);
-    return write_text(stage->proc, path, map) ? fail(stage, errno, "write %s", file) : 0;
-}
-
-// In a joined time namespace the outer stage sees start times shifted; pyrun, outside, does not.
-static long long shift_of_start_times(const struct stage *stage) {
-    char text[256];
-    if (!stage->joined_time || read_small_file(stage->proc, "self/timens_offsets", text, sizeof text)) return 0;
-    char *field = strstr(text, "boottime");
-    if (!field) return 0;
-    long long seconds = strtoll(field + strlen("boottime"), &field, 10);
-    return seconds * TICKS_PER_SECOND + strtoll(field, NULL, 10) / (1000000000 / TICKS_PER_SECOND);
-}
-
-// Fields of /proc/PID/stat (proc(5)) are counted from behind the command's name, which can hold anything.
-static const char *stat_field(const char *text, int wanted) {
-    const char *field = strrchr(text, ')');
-    for (int number = 2; field && number < wanted; number++) field = strchr(field + 1, ' ');
-    return field ? field + 1 : "";
-}
-
-static int start_time(const struct stage *stage, pid_t process, long long *ticks) {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "%d/stat", process);
-    if (read_small_file(stage->proc, path, text, sizeof text)) return -1;
-    *ticks = strtoll(stat_field(text, 22), NULL, 10) - shift_of_start_times(stage);
-    return 0;
-}
-
-static int write_process_record(struct stage *stage, pid_t process, long long ticks) {
-    char record[96];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int length = snprintf(record, sizeof record, "%d %lld %lld.%09ld\n", process, ticks, (long long)now.tv_sec,
-                          now.tv_nsec);
-    int file = openat(stage->state, "process.new", O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (file < 0) return fail(stage, errno, "make the process record");
-    ssize_t written = write(file, record, (size_t)length);
-    int error = written < 0 ? errno : ENOSPC;
-    close(file);
-    if (written != length) return fail(stage, error, "write the process record");
-    if (renameat(stage->state, "process.new", stage->state, "process"))
-        return fail(stage, errno, "rename the process record");
-    return 0;
-}
-
 static int record_init(struct stage *stage, pid_t process, const union argument *arguments) {
     long long ticks;
-    if (write_map(stage, process, "gid_map", arguments[2].string)) return -1;
-    if (write_map(stage, process, "uid_map", arguments[1].string)) return -1;
+    if (write_id_maps(stage, process, arguments)) return -1;
     if (start_time(stage, process, &ticks)) return fail(stage, EIO, "read the start time of process %d", process);
     return write_process_record(stage, process, ticks);
 }
@@ -141,14 +89,8 @@ static void close_outer_descriptors(struct stage *stage) {
     close_descriptor(&stage->cgroup);
 }
 
-// What the outer stage has of the init: a pidfd, and one end of a pair of sockets.
-struct birth {
-    long process;
-    int pidfd, socket;
-};
-
-// The init becomes pyrun's child (CLONE_PARENT) and is born in its cgroup, so it is never migrated. Its first act is
-// one byte to the outer stage.
+// The process becomes pyrun's child (CLONE_PARENT) and is born in its cgroup, so it is never migrated. Its first act
+// is one byte to the outer stage.
 static void clone_process(const struct stage *stage, uint64_t namespaces, struct birth *birth) {
     int pair[2];
     birth->process = -1;
@@ -193,15 +135,21 @@ static int begin_inside(struct stage *stage, struct birth *birth) {
     return result;
 }
 
-int clone_init(struct stage *stage, const union argument *arguments) {
-    struct birth birth;
-    clone_process(stage, arguments[0].number, &birth);
+int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *birth) {
+    clone_process(stage, namespaces, birth);
     // Linux 6.14 and later compare how often cgroup.kill was written in the cgroup of the caller, not in the one that
     // is cloned into, with the latter: where the numbers differ, the child is killed at its birth.
-    if (birth.process > 0 && !is_alive(&birth) && !stage->entered_cgroup) {
-        if (report(stage, "lost %ld", birth.process) || enter_cgroup(stage, arguments)) return -1;
-        clone_process(stage, arguments[0].number, &birth);
+    if (birth->process > 0 && !is_alive(birth) && stage->cgroup >= 0 && !stage->entered_cgroup) {
+        if (report(stage, "lost %ld", birth->process) || enter_cgroup(stage, NULL)) return -1;
+        clone_process(stage, namespaces, birth);
     }
+    return 0;
+}
+
+int clone_init(struct stage *stage, const union argument *arguments) {
+    struct birth birth;
+    if (arguments[0].number & CLONE_NEWUSER) open_to_user(stage);
+    if (clone_into_cgroup(stage, arguments[0].number, &birth)) return -1;
     if (birth.process < 0) return fail(stage, errno, "clone the init");
     if (birth.process == 0) return begin_inside(stage, &birth);
     if (finish_outside(stage, &birth, arguments)) return -1;
@@ -214,13 +162,18 @@ static int find_namespace(const struct stage *stage, int type) {
     return -1;
 }
 
-static int go_on_in_pid_namespace(struct stage *stage, int namespace) {
+// A child, pyrun's too, takes over: only a child is in a PID namespace that its parent has joined.
+int go_on_in_child(struct stage *stage) {
     struct clone_args clone = {.flags = CLONE_PARENT};
-    if (setns(namespace, CLONE_NEWPID)) return fail(stage, errno, "join the pid namespace");
     long process = syscall(SYS_clone3, &clone, sizeof clone);
     if (process < 0) return fail(stage, errno, "enter the pid namespace");
     if (process == 0) return expect(stage->control, "go");
     _exit(report(stage, "pid %ld", process) ? 1 : 0);
+}
+
+static int go_on_in_pid_namespace(struct stage *stage, int namespace) {
+    if (setns(namespace, CLONE_NEWPID)) return fail(stage, errno, "join the pid namespace");
+    return go_on_in_child(stage);
 }
 
 // A joined PID namespace has processes that may be allowed to trace the init, and to see the host through it. So where
@@ -250,6 +203,6 @@ int become_root(struct stage *stage, const union argument *arguments) {
     if (setresgid(0, 0, 0)) return fail(stage, errno, "become group 0");
     if (setresuid(0, 0, 0)) return fail(stage, errno, "become user 0");
     // A change of ids makes the process as dumpable as fs.suid_dumpable says.
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, stage->opened_to_user, 0, 0, 0);
     return 0;
 }

@@ -151,9 +151,10 @@ static bool plan_is_sound(const struct plan *plan) {
     return cursor.at == cursor.end;
 }
 
-int plan_open(struct stage *stage, int directory) {
-    int file = openat(directory, "plan", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+// Takes the plan from an open file, or, where that is -1, from the state directory.
+int plan_open(struct stage *stage, int file) {
     struct stat status;
+    if (file < 0) file = openat(stage->state, "plan", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0 || fstat(file, &status)) return fail(stage, errno, "open plan");
     if (!S_ISREG(status.st_mode) || status.st_size > MAX_PLAN) return fail(stage, EINVAL, "plan is not a plan");
     stage->plan.length = (size_t)status.st_size;

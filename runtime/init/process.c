@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/keyctl.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,12 +13,25 @@
 
 #include "init.h"
 
+enum { MOST_PROCESSORS = 8192 };  // CONFIG_NR_CPUS of every kernel so far
+
+// The caller's affinity is not the container's: the kernel cuts what is asked for down to the cgroup's cpuset.
+int reset_affinity(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    unsigned char all[MOST_PROCESSORS / 8];
+    memset(all, 0xff, sizeof all);
+    return syscall(SYS_sched_setaffinity, 0, sizeof all, all) < 0 ? fail(stage, errno, "reset the affinity") : 0;
+}
+
 // In the outer stage, whose /proc the container can't have touched; a clone inherits the value.
 int set_oom_score_adj(struct stage *stage, const union argument *arguments) {
     const char *value = arguments[0].string;
-    return write_text(AT_FDCWD, "/proc/self/oom_score_adj", value)
-               ? fail(stage, errno, "set oom_score_adj to %s", value)
-               : 0;
+    // The kernel gives the file to the host's root unless the process is dumpable; nobody but the user may trace it
+    // meanwhile.
+    if (geteuid() != 0) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    int error = write_text(AT_FDCWD, "/proc/self/oom_score_adj", value) ? errno : 0;
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return error ? fail(stage, error, "set oom_score_adj to %s", value) : 0;
 }
 
 // In the outer stage: only the host's CAP_SYS_RESOURCE raises a hard limit, and a user namespace's is another.

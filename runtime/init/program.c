@@ -101,17 +101,25 @@ int find_program(struct stage *stage, const union argument *arguments) {
     return result;
 }
 
-static char **to_vector(struct list list, char *last) {
-    char **vector = calloc((size_t)list.count + 2, sizeof *vector);
+// The list, and behind it those of the added ones that are there.
+char **to_vector(struct list list, char *const added[ADDED]) {
+    char **vector = calloc((size_t)list.count + ADDED + 1, sizeof *vector);
     size_t count = 0;
     while (vector && list.count) vector[count++] = (char *)(uintptr_t)list_next_string(&list);
-    if (vector) vector[count] = last;
+    for (int i = 0; vector && i < ADDED; i++)
+        if (added[i]) vector[count++] = added[i];
     return vector;
 }
 
 int execute_program(struct stage *stage, const union argument *arguments) {
-    char **words = to_vector(arguments[0].strings, NULL);
-    char **environment = to_vector(arguments[1].strings, stage->home);
+    char *const none[ADDED] = {0};
+    char listener[32];
+    bool listens = arguments[2].number != 0;
+    // sd_listen_fds(3): the pid as the program itself sees it.
+    if (listens) snprintf(listener, sizeof listener, "LISTEN_PID=%d", getpid());
+    char *const added[ADDED] = {stage->home, listens ? listener : NULL};
+    char **words = to_vector(arguments[0].strings, none);
+    char **environment = to_vector(arguments[1].strings, added);
     if (!words || !environment) return fail(stage, ENOMEM, "prepare the arguments");
     execve(stage->program, words, environment);
     return fail(stage, errno, "exec: \"%s\"", words[0]);

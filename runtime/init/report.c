@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One message a report, on a seqpacket socket: to the pyrun that creates, later to the one that starts.
 //
-//   "pid PID"   "lost PID"   "created"   "starting"
+//   "pid PID"   "lost PID"   "hooks"   "created"   "hook"   "starting"
 //   "failed" | "warning", then NUL-separated: operation index, errno, operation name, JSON pointer, words
 #include <errno.h>
 #include <stdarg.h>
