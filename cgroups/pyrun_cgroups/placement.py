@@ -52,6 +52,20 @@ def own_cgroup() -> str:
     raise FileNotFoundError(2, "no cgroup2 hierarchy", "/proc/self/cgroup")
 
 
+def may_have_sibling(mount: str, own_cgroup: str) -> bool:
+    """Return whether this process may make a cgroup beside its own, and start processes in there.
+
+    That takes write access to the cgroup above both, and to its list of processes (cgroups(7), "Cgroup delegation
+    containment"). For a process in the root cgroup it is the root itself.
+
+    Args:
+        mount: what `find_cgroup2` returns.
+        own_cgroup: what `own_cgroup` returns.
+    """
+    parent = mount + "/" + "/".join(_components(own_cgroup)[:-1])
+    return all(os.access(path, os.W_OK, effective_ids=True) for path in (parent, parent + "/cgroup.procs"))
+
+
 def cgroup_path(cgroups_path: str | None, container_id: str, own_cgroup: str) -> str:
     """Return the cgroup of a container as the ``cgroupfs`` manager of runc places it.
 

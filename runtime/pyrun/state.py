@@ -4,9 +4,12 @@
 ``ROOT/ID/`` holds
 
 - ``state.json``: what was known before anything was made, so that a killed create can be undone;
+- ``config.json``: as create read it, for exec: later changes in the bundle are none of the container's;
 - ``plan``: the encoded plan, read by pyrun-init;
 - ``process``: "PID STARTTIME CREATED", written by pyrun-init's outer stage (by pyrun when the init changes);
-- ``gate``: the socket at which the created init waits for start; ``gate.new`` until it is created.
+- ``hook``: the same of a hook in pyrun's own namespaces, while it runs;
+- ``gate``: the socket at which the created init waits for start; ``gate.new`` until it is created;
+- ``notify/``: mounted in the container where NOTIFY_SOCKET was set: the socket for its notifications.
 
 The directory itself is the lock. A container's status is never stored: it is computed from the process.
 """
@@ -59,7 +62,7 @@ class Process:
 
     def is_alive(self) -> bool:
         """Whether it still runs; a zombie does not."""
-        fields = _stat_fields(self.pid)
+        fields = stat_fields(self.pid)
         if fields is None or fields[0] in (b"Z", b"X"):
             return False
         # A joined time namespace is allowed for when the time is recorded, which rounds it.
@@ -102,6 +105,24 @@ class StateDirectory:
             raise ContainerMissing(f'container does not exist: "{container_id}"') from None
 
     @classmethod
+    def open_as_owner(cls, root: str, container_id: str) -> StateDirectory:
+        """Open the directory of a container that is to be changed, and go on as the user who owns it.
+
+        Root may change the containers of others; but which processes their state names, and which hooks, is up to
+        them, and must be no more than they could do themselves.
+
+        Raises:
+            ContainerMissing: there is none.
+        """
+        opened = cls(root, container_id)
+        owner = os.fstat(opened.descriptor)
+        if owner.st_uid and os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+            os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+        return opened
+
+    @classmethod
     def make(cls, root: str, container_id: str) -> StateDirectory:
         """Make and lock the directory of a new container.
 
@@ -110,8 +131,10 @@ class StateDirectory:
             OSError: the directory can't be made.
         """
         check_id(container_id)
+        # What is not sticky may be cleaned away there (XDG Base Directory Specification, "Environment variables").
+        sticky = 0o1000 if os.path.dirname(root) == os.environ.get("XDG_RUNTIME_DIR") else 0
         try:
-            os.makedirs(root, 0o700, exist_ok=True)
+            os.makedirs(root, 0o700 | sticky, exist_ok=True)
         except FileExistsError:
             raise PyrunError(f"{root}: not a directory; name another with --root") from None
         try:
@@ -218,26 +241,37 @@ class StateDirectory:
             )
         return state
 
-    def read_process(self) -> Process | None:
-        """Return the init, or None when it was never made."""
-        text = self.read("process")
+    def read_what_is_known(self) -> dict[str, Any]:
+        """Return ``state.json``, or nothing when it is missing or damaged: what can still be removed is removed.
+
+        Raises:
+            PyrunError: it was written by a pyrun of another, newer kind.
+        """
+        try:
+            return self.read_state() or {}
+        except StateDamaged:
+            return {}
+
+    def read_process(self, name: str = "process") -> Process | None:
+        """Return the init, or None when it was never made; or the process that another file records."""
+        text = self.read(name)
         fields = (text or b"").split()
         if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
             return None
         return Process(int(fields[0]), int(fields[1]), fields[2].decode("ascii", "replace"))
 
-    def write_process(self, pid: int) -> None:
-        """Record another process as the init.
+    def write_process(self, pid: int, name: str = "process") -> None:
+        """Record another process as the init, or one in another file.
 
         Raises:
             PyrunError: there is no such process.
             OSError: the record can't be written.
         """
-        fields = _stat_fields(pid)
+        fields = stat_fields(pid)
         if fields is None:
-            raise PyrunError(f"process {pid}, which was to become the container's init, is gone")
+            raise PyrunError(f"process {pid}, which was to be recorded, is gone")
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        self.write("process", b"%d %d %d.%09d\n" % (pid, int(fields[19]), seconds, nanoseconds))
+        self.write(name, b"%d %d %d.%09d\n" % (pid, int(fields[19]), seconds, nanoseconds))
 
     def connect(self) -> int | None:
         """Return a connection to the init that waits at the gate, or None when nobody waits.
@@ -306,12 +340,29 @@ class StateDirectory:
     def remove(self) -> None:
         """Remove the directory and what is in it."""
         for name in os.listdir(self.descriptor):
-            os.unlink(name, dir_fd=self.descriptor)
+            _remove(self.descriptor, name)
         os.rmdir(self.path)
 
     def close(self) -> None:
         """Close the directory and with it the lock."""
         os.close(self.descriptor)
+
+
+def hook_state(known: dict[str, Any], status: str, pid: int = 0) -> dict[str, Any]:
+    """Return the state that hooks are told (runtime.md, "State"), in runc's order.
+
+    Args:
+        known: what ``state.json`` holds.
+        status: the container's status at this point of its life.
+        pid: the init's pid as the hook sees it; left out when it is 0, because there is none any more.
+    """
+    state = {"ociVersion": known["ociVersion"], "id": known["id"], "status": status}
+    if pid:
+        state["pid"] = pid
+    state["bundle"] = known["bundle"]
+    if known.get("annotations"):
+        state["annotations"] = known["annotations"]
+    return state
 
 
 def check_id(container_id: str) -> None:
@@ -326,7 +377,7 @@ def check_id(container_id: str) -> None:
         raise PyrunError(f"the container's id is longer than {ID_LENGTH} characters")
 
 
-def _stat_fields(pid: int) -> list[bytes] | None:
+def stat_fields(pid: int) -> list[bytes] | None:
     """Return the fields of /proc/PID/stat (proc(5)) from the third, the state, on; None when there is no process."""
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -337,6 +388,20 @@ def _stat_fields(pid: int) -> list[bytes] | None:
             os.close(descriptor)
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _remove(parent: int, name: str) -> None:
+    """Remove a file, or a directory and what is in it."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except IsADirectoryError:
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            for each in os.listdir(directory):
+                _remove(directory, each)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=parent)
 
 
 def _is_frozen(cgroup: str) -> bool:

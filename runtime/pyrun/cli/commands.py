@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pyrun import __version__
-from pyrun.cli.reader import Settings, Unreadable, known_options, scan
+from pyrun.cli.reader import GREATEST_NUMBER, Settings, Unreadable, known_options, scan, takes_the_rest
 from pyrun.cli.tables import GLOBAL_OPTIONS, VERBS
 from pyrun.errors import PyrunError
 from pyrun.state import OCI_VERSION
 
 if TYPE_CHECKING:
-    from pyrun.cli.tables import Option
+    from pyrun.cli.tables import Argument, Option
 
 _ABOUT = (
     "An OCI container runtime. A container is made from a bundle: a directory with a config.json and a root filesystem."
@@ -67,7 +67,7 @@ class _Reading(click.Command):
             arguments = scan(words, known, given, stop=self.stops_at_argument)
         except Unreadable as problem:
             _fail_unreadable(ctx, problem, known)
-        if not (self.stops_at_argument or given.get("help") or given.get("version")):
+        if not (given.get("help") or given.get("version")):
             self._check_arguments(ctx, arguments)
         options = [
             word
@@ -80,20 +80,21 @@ class _Reading(click.Command):
     def _check_arguments(self, ctx: click.Context, arguments: list[str]) -> None:
         places = [parameter for parameter in self.params if isinstance(parameter, click.Argument)]
         usage = f"(usage: {ctx.command_path} {' '.join(self.collect_usage_pieces(ctx))})"
-        if len(arguments) > len(places):
+        passes_on = bool(places) and places[-1].nargs < 0
+        if len(arguments) > len(places) and not passes_on:
             ctx.fail(f'unexpected argument "{arguments[len(places)]}" {usage}')
         for place, argument in zip(places, arguments, strict=False):
-            if not argument:
+            if not argument and place.nargs > 0:
                 ctx.fail(f"{place.human_readable_name.strip('[]')} is an empty string {usage}")
         for place in places[len(arguments) :]:
             if place.required:
                 ctx.fail(f"{place.human_readable_name} is missing {usage}")
 
 
-def _option_words(parameter: click.Option, value: str | bool) -> list[str]:
+def _option_words(parameter: click.Option, value: str | bool | int | list[str]) -> list[str]:
     if parameter.is_flag:
         return [parameter.opts[0]] if value else []
-    return [f"{parameter.opts[0]}={value}"]
+    return [f"{parameter.opts[0]}={one}" for one in (value if isinstance(value, list) else [value])]
 
 
 def _fail_unreadable(ctx: click.Context, unreadable: Unreadable, known: dict[str, Option]) -> NoReturn:
@@ -108,13 +109,18 @@ def _fail_unreadable(ctx: click.Context, unreadable: Unreadable, known: dict[str
         ctx.fail(f"option {word} needs a value that is not empty")
     if unreadable.problem == "boolean":
         ctx.fail(f'option {word}: "{value}" is neither true nor false')
+    if unreadable.problem == "number":
+        ctx.fail(f'option {word}: "{value}" is not a whole number from 0 to {GREATEST_NUMBER}')
     ctx.fail(f'option {word}: "{value}" is none of {", ".join(unreadable.choices)}')
 
 
 def _closest(word: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant; of equally close ones that with the same letters."""
-    close = difflib.get_close_matches(word, [name for name in names if len(name) > 1])
-    return max(close, key=lambda name: sorted(name) == sorted(word), default=None)
+    """The name that was probably meant: the only longer one, or a close one, rather with the same letters."""
+    long = [name for name in names if len(name) > 1]
+    longer = [name for name in long if word and name.startswith(word)]
+    if len(longer) == 1:
+        return longer[0]
+    return max(difflib.get_close_matches(word, long), key=lambda name: sorted(name) == sorted(word), default=None)
 
 
 class _Verb(_Reading):
@@ -122,13 +128,11 @@ class _Verb(_Reading):
 
     def __init__(self, name: str, settings: Settings) -> None:
         summary, description, arguments, self.own_options = VERBS[name]
+        self.stops_at_argument = takes_the_rest(arguments)
         super().__init__(
             name,
             params=[
-                *[
-                    click.Argument([key], metavar=metavar if required else f"[{metavar}]", required=required)
-                    for key, metavar, required in arguments
-                ],
+                *[_click_argument(argument) for argument in arguments],
                 *[_click_option(option) for option in self.own_options],
                 *_inherited_options(self.own_options),
             ],
@@ -136,14 +140,15 @@ class _Verb(_Reading):
             short_help=summary,
             epilog=_EPILOG,
             add_help_option=False,
+            context_settings={"allow_interspersed_args": not self.stops_at_argument},
         )
-        self._keys = [key for key, _, _ in arguments]
+        self._keys = [argument[0] for argument in arguments]
         self._keys += [option[0].replace("-", "_") for option in self.own_options]
         self._settings = settings
 
     def invoke(self, ctx: click.Context) -> tuple[str | None, dict[str, Any]]:
         values = dict(ctx.params)
-        own = {key: values.pop(key) for key in self._keys}
+        own = {key: _listed(values.pop(key)) for key in self._keys}
         self._settings.take(values)
         return self.name, own
 
@@ -206,6 +211,9 @@ class _Program(_Reading, click.Group):
             ctx.fail(f'unknown verb "{name}" ({hint})')
         return verb
 
+    def _check_arguments(self, ctx: click.Context, arguments: list[str]) -> None:
+        """Leave what follows the verb to the verb."""
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -220,12 +228,30 @@ class _Program(_Reading, click.Group):
         return invocation
 
 
+def _click_argument(argument: Argument) -> click.Argument:
+    key, metavar, required, takes_the_rest = argument
+    shown = metavar if required else f"[{metavar}]"
+    return click.Argument([key], metavar=shown, required=required, nargs=-1 if takes_the_rest else 1)
+
+
+def _listed(value: Any) -> Any:
+    """The value, as a list if it is one of several, which click has in a tuple."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _click_option(option: Option) -> click.Option:
     name, letter, metavar, choices, default, text = option
     names = [f"--{name}", *([f"-{letter}"] if letter else [])]
     if metavar:
-        kind = click.Choice(choices) if choices else None
-        parameter = click.Option(names, metavar=metavar, type=kind, default=default, show_default=True, help=text)
+        parameter = click.Option(
+            names,
+            metavar=metavar,
+            type=click.Choice(choices) if choices else type(default) if isinstance(default, int) else str,
+            default=default,
+            multiple=default == (),
+            show_default=True,
+            help=text,
+        )
     else:
         parameter = click.Option(names, is_flag=True, default=default, help=text)
     return _ending_the_reading(name, parameter)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _EXIT_INTERRUPTED = 130  # as a shell reports SIGINT
+_EXIT_FAILED = 1
+# Of verbs that end with the status of a program, which may be 1 itself.
+_EXIT_FAILED_OF = {"exec": 255}
 
 
 def main() -> NoReturn:
@@ -35,11 +38,15 @@ def run(words: list[str]) -> int:
     Whatever goes wrong is reported in one line; no exception leaves this function.
     """
     settings = Settings()
+    failed = _EXIT_FAILED
     try:
         invocation = read(words, settings) or _read_with_click(words, settings)
         if invocation is None:
             return 0
-        return _run_verb(*invocation, settings)
+        verb, values = invocation
+        _begin_log(verb, values, settings)
+        failed = _EXIT_FAILED_OF.get(verb, _EXIT_FAILED)
+        return _run_verb(verb, values, settings)
     except SystemExit as ending:  # click ends so when nobody reads its output any more
         return ending.code if isinstance(ending.code, int) else 1
     except KeyboardInterrupt:
@@ -47,18 +54,23 @@ def run(words: list[str]) -> int:
         return _EXIT_INTERRUPTED
     except Exception as error:
         _report(_in_words(error, settings), settings)
-        return 1
+        return failed
+
+
+def _begin_log(verb: str, values: dict[str, Any], settings: Settings) -> None:
+    if settings.debug or settings.log is not None or settings.log_format != "text":
+        from pyrun.cli import log
+
+        log.configure(settings)
+        log.debug(f"{verb} {values}, state in {settings.state_root()}")
 
 
 def _run_verb(verb: str, values: dict[str, Any], settings: Settings) -> int:
-    if not settings.debug and settings.log is None and settings.log_format == "text":
-        return HANDLERS[verb](settings, values)
-    from pyrun.cli import log
-
-    log.configure(settings)
-    log.debug(f"{verb} {values}, state in {settings.state_root()}")
     status = HANDLERS[verb](settings, values)
-    log.debug(f"{verb} ends with exit status {status}")
+    if settings.debug:
+        from pyrun.cli import log
+
+        log.debug(f"{verb} ends with exit status {status}")
     return status
 
 

@@ -3,7 +3,8 @@
 
 Options are spelled as Go's flag package has them (https://pkg.go.dev/flag), which engines rely on: one or
 two dashes, ``--name value`` or ``--name=value``, a switch alone or as ``--name=false``, the last one wins.
-As runc does, options may also follow the arguments of a verb; ``--`` ends them.
+As runc does, options may also follow the arguments of a verb; ``--`` ends them, and so does the first
+argument where the words after it belong to another program.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrun.cli.tables import Option
+    from pyrun.cli.tables import Argument, Option
 
 _BOOLEANS = {
     "1": True,
@@ -32,6 +33,9 @@ _BOOLEANS = {
     "False": False,
     "FALSE": False,
 }
+GREATEST_NUMBER = 2**31 - 1
+_DIGITS = frozenset("0123456789abcdefoxABCDEFOX_")
+_OCTAL = ("_", *"01234567")
 
 
 class Settings:
@@ -54,27 +58,31 @@ class Settings:
                 setattr(self, name, given[name])
 
     def state_root(self) -> str:
-        """Absolute path of the directory with one directory for each container, as runc chooses it."""
+        """Absolute path of the directory with one directory for each container, as runc chooses it.
+
+        Raises:
+            PyrunError: an ordinary user has no directory for it, or one of somebody else.
+        """
         if self.root is not None:
             return os.path.abspath(self.root)
-        runtime_directory = os.environ.get("XDG_RUNTIME_DIR")
-        if runtime_directory and (os.geteuid() != 0 or _is_root_of_a_user_namespace()):
-            return os.path.abspath(f"{runtime_directory}/pyrun")
-        return "/run/pyrun"
+        if os.geteuid() == 0 and not (os.environ.get("XDG_RUNTIME_DIR") and _is_root_of_a_user_namespace()):
+            return "/run/pyrun"
+        from pyrun.cli.usersroot import users_state_root
+
+        return users_state_root()
 
 
 def _is_root_of_a_user_namespace() -> bool:
-    if os.environ.get("USER") == "root":
-        return False
-    with open("/proc/self/uid_map", "rb") as uid_map:
-        return uid_map.read().split() != [b"0", b"0", b"4294967295"]
+    from pyrun.caller import is_in_initial_user_namespace
+
+    return os.environ.get("USER") != "root" and not is_in_initial_user_namespace()
 
 
 class Unreadable(Exception):
     """A word that the option tables do not allow.
 
     Attributes:
-        problem: "unknown", "missing", "empty", "choice" or "boolean".
+        problem: "unknown", "missing", "empty", "choice", "number" or "boolean".
         word: the option as the user wrote it, without a value.
         value: the value that was refused, or "".
         choices: the values that are allowed, when they are few.
@@ -98,13 +106,19 @@ def known_options(own: tuple[Option, ...] = ()) -> dict[str, Option]:
     return known
 
 
+def takes_the_rest(arguments: tuple[Argument, ...]) -> bool:
+    """Whether the last argument takes all words that are left, whatever they look like."""
+    return bool(arguments) and arguments[-1][3]
+
+
 def scan(words: list[str], known: dict[str, Option], given: dict[str, Any], *, stop: bool) -> list[str]:
     """Read the options among ``words`` into ``given`` and return the words that are no options.
 
     Args:
         words: the command line, or what follows the verb.
         known: options by name without dashes.
-        given: receives the value of each option under its name with underscores, also when scan raises.
+        given: receives the value of each option under its name with underscores, also when scan raises; a list
+            for one that may be given several times.
         stop: end at the first word that is no option.
 
     Raises:
@@ -126,27 +140,46 @@ def scan(words: list[str], known: dict[str, Option], given: dict[str, Any], *, s
         option = known.get(spelling[2:] if word[1] == "-" else spelling[1:])
         if option is None:
             raise Unreadable("unknown", spelling)
-        name, _, metavar, choices, _, _ = option
-        if not metavar:
-            given[name.replace("-", "_")] = _boolean(spelling, value) if equals else True
-            continue
-        if not equals:
+        if not equals and option[2]:
             if position == len(words):
                 raise Unreadable("missing", spelling)
             value = words[position]
             position += 1
-        if not value:
-            raise Unreadable("empty", spelling)
-        if choices and value not in choices:
-            raise Unreadable("choice", spelling, value, choices)
-        given[name.replace("-", "_")] = value
+        _take(option, spelling, value if equals or option[2] else "true", given)
     return arguments
+
+
+def _take(option: Option, spelling: str, value: str, given: dict[str, Any]) -> None:
+    """Check one use of an option and put its value into ``given``."""
+    name, _, metavar, choices, default, _ = option
+    key = name.replace("-", "_")
+    if not metavar:
+        given[key] = _boolean(spelling, value)
+    elif not value:
+        raise Unreadable("empty", spelling)
+    elif choices and value not in choices:
+        raise Unreadable("choice", spelling, value, choices)
+    elif default == ():
+        given.setdefault(key, []).append(value)
+    else:
+        given[key] = _number(spelling, value) if isinstance(default, int) else value
 
 
 def _boolean(spelling: str, value: str) -> bool:
     if value not in _BOOLEANS:
         raise Unreadable("boolean", spelling, value)
     return _BOOLEANS[value]
+
+
+def _number(spelling: str, value: str) -> int:
+    """Read a number as strconv.ParseInt does with base 0, without a sign: 8, 0x8, 0o10, 010, 1_000."""
+    try:
+        number = int(value, 8 if value[0] == "0" and value[1:2] in _OCTAL else 0) if _DIGITS.issuperset(value) else -1
+    except ValueError:
+        number = -1
+    if not 0 <= number <= GREATEST_NUMBER:
+        raise Unreadable("number", spelling, value)
+    return number
 
 
 def read(words: list[str], settings: Settings) -> tuple[str, dict[str, Any]] | None:
@@ -165,16 +198,21 @@ def read(words: list[str], settings: Settings) -> tuple[str, dict[str, Any]] | N
         return None
     (verb, *words), _ = rest
     _, _, arguments, options = VERBS[verb]
-    rest = _read_options(words, options, settings, stop=False)
+    passes_on = takes_the_rest(arguments)
+    rest = _read_options(words, options, settings, stop=passes_on)
     if rest is None:
         return None
     words, values = rest
-    required = sum(argument[2] for argument in arguments)
-    if not required <= len(words) <= len(arguments) or "" in words:
-        return None
-    for index, (name, _, _) in enumerate(arguments):
-        values[name] = words[index] if index < len(words) else None
-    return verb, values
+    for name, _, required, takes_rest in arguments:
+        if takes_rest:
+            values[name], words = words, []
+        elif words:
+            values[name], *words = words
+        else:
+            values[name] = None
+        if values[name] == "" or (required and not values[name]):
+            return None
+    return None if words else (verb, values)
 
 
 def _read_options(
@@ -189,7 +227,7 @@ def _read_options(
     values: dict[str, Any] = {}
     for name, _, _, _, default, _ in own:
         key = name.replace("-", "_")
-        values[key] = given.pop(key, default)
+        values[key] = given.pop(key, [] if default == () else default)
     settings.take(given)
     if arguments is None or given.get("help") or given.get("version"):
         return None

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    # The default says what an option's values are: a number if it is one, and () that it may be given several times.
+    Default = str | bool | int | tuple[()] | None
     # (name, one-letter name or "", metavar or "" for a switch, choices or (), default, help)
-    Option = tuple[str, str, str, tuple[str, ...], str | bool | None, str]
-    # (name in code, metavar, required)
-    Argument = tuple[str, str, bool]
+    Option = tuple[str, str, str, tuple[str, ...], Default, str]
+    # (name in code, metavar, required, whether it takes all words that are left, also those that look like options)
+    Argument = tuple[str, str, bool, bool]
     # (summary, description, arguments, options)
     Verb = tuple[str, str, tuple[Argument, ...], tuple[Option, ...]]
 
@@ -49,11 +51,38 @@ GLOBAL_OPTIONS: tuple[Option, ...] = (
     ("help", "h", "", (), False, "Show this message and exit."),
 )
 
-_CONTAINER_ID: Argument = ("container_id", "CONTAINER-ID", True)
-_BUNDLE: Argument = ("bundle", "BUNDLE", True)
+_CONTAINER_ID: Argument = ("container_id", "CONTAINER-ID", True, False)
+_BUNDLE: Argument = ("bundle", "BUNDLE", True, False)
+
+_CONSOLE_SOCKET: Option = (
+    "console-socket",
+    "",
+    "SOCKET",
+    (),
+    None,
+    "Send the master of the process's terminal to the AF_UNIX socket SOCKET.",
+)
+_PIDFD_SOCKET: Option = (
+    "pidfd-socket",
+    "",
+    "SOCKET",
+    (),
+    None,
+    "Send a pidfd of the process to the AF_UNIX socket SOCKET.",
+)
+_PRESERVE_FDS: Option = (
+    "preserve-fds",
+    "",
+    "N",
+    (),
+    0,
+    "Pass on N descriptors after the standard ones and those of LISTEN_FDS.",
+)
 
 _CREATE_OPTIONS: tuple[Option, ...] = (
     ("bundle", "b", "DIR", (), None, "The bundle directory (default: the current directory)."),
+    _CONSOLE_SOCKET,
+    _PIDFD_SOCKET,
     ("pid-file", "", "FILE", (), None, "Write the pid of the container's first process to FILE."),
     (
         "no-pivot",
@@ -71,6 +100,27 @@ _CREATE_OPTIONS: tuple[Option, ...] = (
         False,
         "Keep the caller's session keyring instead of making one for the container.",
     ),
+    _PRESERVE_FDS,
+)
+
+_EXEC_OPTIONS: tuple[Option, ...] = (
+    _CONSOLE_SOCKET,
+    _PIDFD_SOCKET,
+    ("cwd", "", "DIR", (), None, "Working directory in the container."),
+    ("env", "e", "NAME=VALUE", (), (), "Set an environment variable; may be given several times."),
+    ("tty", "t", "", (), False, "Give the process a terminal."),
+    ("user", "u", "USER", (), None, "User and group, UID[:GID] (default: as process.user has them)."),
+    ("additional-gids", "g", "GID", (), (), "Add a supplementary group; may be given several times."),
+    ("process", "p", "FILE", (), None, "Take the whole process from FILE, which holds what process is in config.json."),
+    ("detach", "d", "", (), False, "Return as soon as the process runs."),
+    ("pid-file", "", "FILE", (), None, "Write the pid of the process to FILE."),
+    ("process-label", "", "LABEL", (), None, "SELinux label of the process."),
+    ("apparmor", "", "PROFILE", (), None, "AppArmor profile of the process."),
+    ("no-new-privs", "", "", (), False, "Let the process never gain privileges by execve."),
+    ("cap", "c", "CAPABILITY", (), (), "Give the process another capability; may be given several times."),
+    ("preserve-fds", "", "N", (), 0, "Pass on N descriptors after the standard ones."),
+    ("cgroup", "", "PATH", (), None, "Put the process into a cgroup that exists below the container's."),
+    ("ignore-paused", "", "", (), False, "Execute in a paused container too: the process runs when that is resumed."),
 )
 
 VERBS: dict[str, Verb] = {
@@ -98,7 +148,7 @@ VERBS: dict[str, Verb] = {
         "Send a signal to a container.",
         "Send SIGNAL to the first process of a container. SIGNAL is a name with or without SIG, in any case,"
         " or a number from 1 to 64 (default: TERM).",
-        (_CONTAINER_ID, ("signal", "SIGNAL", False)),
+        (_CONTAINER_ID, ("signal", "SIGNAL", False, False)),
         (("all", "a", "", (), False, "Send the signal to every process of the container."),),
     ),
     "delete": (
@@ -113,6 +163,30 @@ VERBS: dict[str, Verb] = {
                 (),
                 False,
                 "Kill a container that still runs; one that does not exist is no error.",
+            ),
+        ),
+    ),
+    "exec": (
+        "Execute another process in a running container.",
+        "Execute COMMAND in a running container, in its namespaces and its cgroup, or the process that --process"
+        " describes. All words after CONTAINER-ID are the command's. The exit status is that of the process, or"
+        " 128 and the number of the signal that killed it; 255 if it could not be executed.",
+        (_CONTAINER_ID, ("args", "COMMAND [ARGUMENT...]", False, True)),
+        _EXEC_OPTIONS,
+    ),
+    "ps": (
+        "List the processes of a container.",
+        "List the processes of a container with ps(1), by their pids on the host. All words after CONTAINER-ID"
+        " are options of ps (default: -ef); what they choose must have a column PID.",
+        (_CONTAINER_ID, ("ps_options", "PS-OPTION...", False, True)),
+        (
+            (
+                "format",
+                "f",
+                "FORMAT",
+                ("table", "json"),
+                "table",
+                "Form of the list: table or json, which has pids only.",
             ),
         ),
     ),
@@ -134,12 +208,14 @@ VERBS: dict[str, Verb] = {
             *_CREATE_OPTIONS,
             ("detach", "d", "", (), False, "Return as soon as the container runs."),
             ("keep", "", "", (), False, "Do not delete the container when it has exited."),
+            ("no-subreaper", "", "", (), False, "Do not become the parent of the container's orphaned processes."),
+            ("tty", "t", "", (), False, "Give the process a terminal, whatever process.terminal says."),
         ),
     ),
     "spec": (
         "Write a config.json to begin with.",
-        "Write a config.json that runs sh in a root filesystem called rootfs beside it. A config.json that"
-        " exists is never overwritten.",
+        "Write a config.json that runs sh on a terminal, in a root filesystem called rootfs beside it. A"
+        " config.json that exists is never overwritten.",
         (),
         (
             ("bundle", "b", "DIR", (), None, "The bundle directory (default: the current directory)."),

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import os
 
+from pyrun.container.descriptors import keep
 from pyrun.container.launch import Conversation, launch
-from pyrun.errors import PyrunError, error_words
-from pyrun.plan import compile_config, request_for
+from pyrun.container.recipients import Recipients, check_console
+from pyrun.errors import PyrunError
 from pyrun.plan.cgroup import path_of as cgroup_of
+from pyrun.plan.create import compile_config, request_for
+from pyrun.plan.namespaces import has, is_new
 from pyrun.plan.root import path_of as root_of
-from pyrun.state import OCI_VERSION, StateDirectory, check_id
-from pyrun_spec.load import load_config
+from pyrun.state import CREATING, OCI_VERSION, StateDirectory, check_id, hook_state
+from pyrun_spec.load import checked_config, read_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,24 +23,61 @@ if TYPE_CHECKING:
     from pyrun.plan import Config, Request
 
 
-def create(
-    root: str,
-    container_id: str,
-    bundle: str,
-    *,
-    pid_file: str | None = None,
-    no_pivot: bool = False,
-    new_keyring: bool = True,
-) -> int:
+class CreationOptions:
+    """What the command line says about a container that is to be made.
+
+    Attributes:
+        pid_file: where to write the init's pid, or None.
+        no_pivot: cover the old root instead of pivoting away from it.
+        new_keyring: give the container a session keyring of its own.
+        console_socket: path of the socket that gets the terminal, or None.
+        pidfd_socket: path of the socket that gets a pidfd of the init, or None.
+        preserve_descriptors: how many of the caller's descriptors from 3 on the container keeps.
+        terminal: True for a terminal whatever process.terminal says.
+        rootless: "true", "false" or "auto": whether cgroups may be done without.
+    """
+
+    __slots__ = (
+        "console_socket",
+        "new_keyring",
+        "no_pivot",
+        "pid_file",
+        "pidfd_socket",
+        "preserve_descriptors",
+        "rootless",
+        "terminal",
+    )
+
+    def __init__(
+        self,
+        *,
+        pid_file: str | None = None,
+        no_pivot: bool = False,
+        new_keyring: bool = True,
+        console_socket: str | None = None,
+        pidfd_socket: str | None = None,
+        preserve_descriptors: int = 0,
+        terminal: bool = False,
+        rootless: str = "auto",
+    ) -> None:
+        self.pid_file = pid_file
+        self.no_pivot = no_pivot
+        self.new_keyring = new_keyring
+        self.console_socket = console_socket
+        self.pidfd_socket = pidfd_socket
+        self.preserve_descriptors = preserve_descriptors
+        self.terminal = terminal
+        self.rootless = rootless
+
+
+def create(root: str, container_id: str, bundle: str, options: CreationOptions) -> int:
     """Create the container that ``bundle``/config.json describes; it waits for start.
 
     Args:
         root: directory of the state directories.
         container_id: the new container's id.
         bundle: absolute path of the bundle.
-        pid_file: where to write the init's pid, or None.
-        no_pivot: cover the old root instead of pivoting away from it.
-        new_keyring: give the container a session keyring of its own.
+        options: what else was asked for.
 
     Returns:
         The pid of the container's init, a child of this process.
@@ -45,114 +85,141 @@ def create(
     Raises:
         PyrunError, pyrun_spec.errors.SpecError, OSError: nothing of the container is left then.
     """
-    creation = Creation(root, container_id, bundle, no_pivot=no_pivot, new_keyring=new_keyring)
-    pid = creation.finish(pid_file)
+    creation = Creation(root, container_id, bundle, options, detached=True)
+    pid = creation.finish()
     creation.state.close()
     return pid
 
 
 class Creation:
-    """A container that is being created: while pyrun-init works, its maker can do something else."""
+    """A container that is being created: while pyrun-init works, its maker can do something else.
 
-    def __init__(self, root: str, container_id: str, bundle: str, *, no_pivot: bool, new_keyring: bool) -> None:
+    Attributes:
+        state: the container's state directory.
+        config: its checked config.json.
+        terminal: the master of its terminal, where nobody else gets it, else None.
+    """
+
+    def __init__(self, root: str, container_id: str, bundle: str, options: CreationOptions, *, detached: bool) -> None:
         """Compile the plan, make the state directory and let pyrun-init begin; arguments and errors as of create."""
-        if os.geteuid():
-            raise PyrunError("this version of pyrun needs root; run it as root")
         check_id(container_id)
-        config = load_config(bundle)
+        kept = keep(options.preserve_descriptors)
+        text = read_config(bundle)
+        self.config = checked_config(text, bundle)
+        process = self.config.get("process") or {}
+        if options.terminal:
+            process["terminal"] = True
+        check_console(process.get("terminal", False), detached, options.console_socket)
         request = request_for(
             container_id,
             bundle,
             seccomp_cache=f"{root}/@seccomp",  # no id of a container has this character
-            no_pivot=no_pivot,
-            new_keyring=new_keyring,
+            no_pivot=options.no_pivot,
+            new_keyring=options.new_keyring,
+            rootless=options.rootless,
+            listen_descriptors=kept.listen,
+            listen_names=kept.names,
+            notify_directory=f"{root}/{container_id}/notify" if os.environ.get("NOTIFY_SOCKET") else None,
         )
-        plan = compile_config(config, request)
-        self.state = StateDirectory.make(root, container_id)
-        self.conversation: Conversation | None = None
+        _check_caller(self.config, request)
+        plan = compile_config(self.config, request)
+        self._known = _description(self.config, request)
+        self.terminal: int | None = None
+        self._conversation: Conversation | None = None
+        self._recipients = Recipients(options.console_socket, options.pidfd_socket, options.pid_file)
         try:
-            self.state.write_state(_description(config, request))
+            self.state = StateDirectory.make(root, container_id)
+        except BaseException:
+            self._recipients.close()
+            raise
+        try:
+            self.state.write_state(self._known)
+            self.state.write("config.json", text)
             self.state.write("plan", plan.encode())
-            self.conversation = launch(self.state)
+            if request.notify_directory is not None:
+                from pyrun.container import notify
+
+                notify.prepare(self.state)
+            self._conversation = launch(self.state, kept.count)
         except BaseException:
             self._undo()
             raise
 
-    def finish(self, pid_file: str | None) -> int:
-        """Wait until the container is created; arguments, result and errors as of create."""
-        conversation = self.conversation
+    def finish(self) -> int:
+        """Wait until the container is created; result and errors as of create."""
+        conversation = self._conversation
         assert conversation is not None
         try:
             conversation.wait_for_init()
             conversation.go()
-            pid = conversation.wait_until_created()
-            if pid_file is not None:
-                write_pid_file(pid_file, pid)
+            self._run_hooks(conversation)
+            pid = conversation.wait_for(b"created")
+            self.terminal = self._recipients.take_terminal(conversation.take_terminal())
+            self._recipients.take_process(pid, "standard")
             self.state.finish_gate()
             self.state.unlock()
         except BaseException:
             self._undo()
             raise
         conversation.close()
+        self._recipients.close()
         return pid
+
+    def _run_hooks(self, conversation: Conversation) -> None:
+        hooks = self.config.get("hooks") or {}
+        if not (hooks.get("prestart") or hooks.get("createRuntime")):
+            return
+        from pyrun.container.hooks import run_hooks
+
+        pid = conversation.wait_for(b"hooks")
+        state = hook_state(self._known, CREATING, pid)
+        for kind in ("prestart", "createRuntime"):
+            run_hooks(hooks.get(kind) or [], kind, state, self.state)
+        conversation.go()
 
     def _undo(self) -> None:
         from pyrun.container.delete import destroy
 
-        if self.conversation is not None:
-            self.conversation.break_off()
+        if self._conversation is not None:
+            self._conversation.break_off()
+        if self.terminal is not None:
+            os.close(self.terminal)
         destroy(self.state)
         self.state.close()
-        if self.conversation is not None:
-            self.conversation.reap()
+        if self._conversation is not None:
+            self._conversation.reap()
+        self._recipients.close()
 
 
-def write_pid_file(path: str, pid: int) -> None:
-    """Write the pid so that whoever waits for the file never sees half of it.
-
-    Raises:
-        PyrunError: the file can't be written.
-    """
-    directory, name = os.path.split(path)
-    new = os.path.join(directory, f".{name}")
-    try:
-        _write_new(new, str(pid).encode())
-        os.rename(new, path)
-    except OSError as error:
-        _unlink_if_there(new)
-        reason = error_words(error.errno or 0)
-        raise PyrunError(f"can't write the pid file {path}: {reason}", errno=error.errno) from error
-
-
-def _write_new(path: str, data: bytes) -> None:
-    _unlink_if_there(path)  # of a pyrun that was killed; somebody may hold it open
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    finally:
-        os.close(descriptor)
-
-
-def _unlink_if_there(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass  # what is in the way shows when the path is used
+def _check_caller(config: Config, request: Request) -> None:
+    """Refuse what an ordinary user can't have, whatever the config asks for; a plan is compiled for everybody."""
+    if request.caller.user and not has(config, "user"):
+        raise PyrunError(
+            "rootless container requires user namespaces: add one with id mappings (pyrun spec --rootless), or be root",
+            source="config.json",
+            pointer="/linux/namespaces",
+        )
 
 
 def _description(config: Config, request: Request) -> dict[str, Any]:
     path = cgroup_of(config, request)
     cgroup = None if path is None else f"{request.cgroup_mount}{path}"
-    return {
+    description = {
         "ociVersion": OCI_VERSION,
         "id": request.container_id,
         "bundle": request.bundle,
         "rootfs": root_of(config, request),
         "annotations": config.get("annotations") or {},
         "cgroup": cgroup,
+        "cgroupMount": request.cgroup_mount,
         "cgroupsMade": 0 if cgroup is None else _missing_components(cgroup),
+        "pidNamespace": "new" if is_new(config, "pid") else "joined" if has(config, "pid") else "host",
+        "newKeyring": request.new_keyring,
     }
+    hooks = {kind: value for kind, value in (config.get("hooks") or {}).items() if kind.startswith("post") and value}
+    if hooks:
+        description["hooks"] = hooks
+    return description
 
 
 def _missing_components(path: str) -> int:

@@ -6,14 +6,10 @@ from __future__ import annotations
 import os
 import select
 
-from pyrun.container.kill import SIGKILL, send
+from pyrun.container.kill import SIGKILL, is_first_of_its_namespace, send
 from pyrun.errors import PyrunError
-from pyrun.state import CREATED, STOPPED, ContainerMissing, Process, StateDamaged, StateDirectory
+from pyrun.state import CREATED, STOPPED, ContainerMissing, Process, StateDirectory, hook_state
 from pyrun_cgroups import control
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 SECONDS_TO_DIE = 10.0
 SECONDS_TO_NOTICE = 2.0
@@ -26,7 +22,7 @@ def delete(root: str, container_id: str, *, force: bool = False) -> None:
         PyrunError: there is no such container, or it is in another state.
     """
     try:
-        state = StateDirectory(root, container_id)
+        state = StateDirectory.open_as_owner(root, container_id)
     except ContainerMissing:
         if force:
             return
@@ -35,7 +31,9 @@ def delete(root: str, container_id: str, *, force: bool = False) -> None:
         if not force:
             _check_deletable(state)  # before the lock, which whoever changes the container may hold for long
         elif state.is_locked():
-            _kill(state, _known(state).get("cgroup"))  # its creator sees the init die, and lets go of the lock
+            _kill(
+                state, state.read_what_is_known().get("cgroup")
+            )  # its creator sees the init die, and lets go of the lock
     except BaseException:
         state.close()
         raise
@@ -60,17 +58,22 @@ def delete_opened(state: StateDirectory, *, force: bool = True) -> None:
 
 
 def destroy(state: StateDirectory) -> None:
-    """End all processes of the container and remove its cgroups and its state directory, which is locked.
+    """End all processes of the container, remove its cgroups and its state directory, which is locked; run poststop.
 
     Raises:
         PyrunError: a process can't be killed, or its cgroup can't be removed.
     """
-    known = _known(state)
+    known = state.read_what_is_known()
     cgroup = known.get("cgroup")
     had_processes = _kill(state, cgroup)
     if cgroup and not _belongs_to_another(state, cgroup):
         _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=had_processes)
     state.remove()
+    poststop = known.get("hooks", {}).get("poststop")
+    if poststop:
+        from pyrun.container.hooks import run_hooks_and_warn
+
+        run_hooks_and_warn(poststop, "poststop", hook_state(known, STOPPED))
 
 
 def _check_deletable(state: StateDirectory) -> None:
@@ -82,15 +85,9 @@ def _check_deletable(state: StateDirectory) -> None:
         )
 
 
-def _known(state: StateDirectory) -> dict[str, Any]:
-    try:
-        return state.read_state() or {}
-    except StateDamaged:
-        return {}  # what can still be removed is removed
-
-
 def _kill(state: StateDirectory, cgroup: str | None) -> bool:
-    """Kill the init and all that share its cgroup; return whether there ever was an init."""
+    """Kill the init and the other processes of the container; return whether there ever was an init."""
+    _kill_hook(state)
     process = state.read_process()
     if process is None:
         return False
@@ -98,6 +95,10 @@ def _kill(state: StateDirectory, cgroup: str | None) -> bool:
     # The init was born in the cgroup only after it was found empty or made, so all in there is the container's.
     if cgroup and os.path.isdir(cgroup) and (pidfd is not None or not _belongs_to_another(state, cgroup)):
         control.kill_all(cgroup)
+    elif cgroup is None and pidfd is not None and not is_first_of_its_namespace(process.pid):
+        from pyrun.container.members import signal_family
+
+        signal_family(process, SIGKILL)
     if pidfd is not None:
         send(pidfd, SIGKILL)
         _wait_for_end(pidfd, process)
@@ -105,25 +106,22 @@ def _kill(state: StateDirectory, cgroup: str | None) -> bool:
     return True
 
 
+def _kill_hook(state: StateDirectory) -> None:
+    """Kill a hook that pyrun runs at the moment, or that has outlived its pyrun, with its children."""
+    hook = state.read_process("hook")
+    try:
+        if hook is not None and hook.is_alive():
+            os.killpg(hook.pid, SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended
+
+
 def _belongs_to_another(state: StateDirectory, cgroup: str) -> bool:
-    """Whether a container that was created later, with the same cgroupsPath, lives in the cgroup by now."""
     if not os.path.isdir(cgroup) or not control.is_populated(cgroup):
         return False
-    root = os.path.dirname(state.path)
-    for name in os.listdir(root):
-        if name == state.container_id:
-            continue
-        try:
-            other = StateDirectory(root, name)
-        except PyrunError:
-            continue
-        try:
-            process = other.read_process()
-            if _known(other).get("cgroup") == cgroup and process is not None and process.is_alive():
-                return True
-        finally:
-            other.close()
-    return False
+    from pyrun.container.members import is_used_by_another
+
+    return is_used_by_another(state, cgroup)
 
 
 def _wait_for_end(pidfd: int, process: Process) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import _socket
 import fcntl
 import os
+import sys
 
 from pyrun.errors import PyrunError, error_words
 
@@ -15,55 +16,92 @@ if TYPE_CHECKING:
 
 PROGRAM = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/bin/pyrun-init"
 MESSAGE_SIZE = 2048
-# memfd_create(2): MFD_EXEC is known since Linux 6.3.
-MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 0x1, 0x2, 0x10
+FIRST_KEPT = 3
+INT_SIZE = 4
+SIGKILL = 9
+# memfd_create(2): MFD_NOEXEC_SEAL and MFD_EXEC are known since Linux 6.3.
+MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_NOEXEC_SEAL, MFD_EXEC = 0x1, 0x2, 0x8, 0x10
 F_ADD_SEALS, ALL_SEALS = 1033, 0xF
 
 
-def launch(state: StateDirectory) -> Conversation:
-    """Spawn pyrun-init's outer stage on the plan in the state directory.
+def launch(state: StateDirectory, kept: int = 0, plan: bytes | None = None) -> Conversation:
+    """Spawn pyrun-init's outer stage.
+
+    Args:
+        state: the container's state directory.
+        kept: how many of the descriptors from 3 on, all of them open, the container keeps.
+        plan: the encoded plan for a further process, or None for the plan in the state directory.
 
     Raises:
         OSError: no memory, or no process to be had.
     """
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    ours_fd, theirs_fd = ours.detach(), theirs.detach()
-    program = _sealed_program()
-    # Opened anew: a copy of our descriptor would hold our lock for as long as the outer stage lives.
-    directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=state.descriptor)
+    opened: list[int] = []
     try:
-        pid = os.posix_spawn(
-            f"/proc/self/fd/{program}",
-            ["pyrun-init", str(theirs_fd), str(directory)],
-            {},
-            file_actions=[(os.POSIX_SPAWN_DUP2, each, each) for each in (theirs_fd, directory)],
-        )
+        program = _sealed_program()
+        opened.append(program)
+        # Opened anew: a copy of our descriptor would hold our lock for as long as the outer stage lives.
+        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=state.descriptor)
+        opened.append(directory)
+        words = ["pyrun-init", str(theirs.fileno()), str(directory), str(kept)]
+        passed = [*range(FIRST_KEPT, FIRST_KEPT + kept), theirs.fileno(), directory]
+        if plan is not None:
+            file = memory_file(plan)
+            opened.append(file)
+            words.append(str(file))
+            passed.append(file)
+        actions = [(os.POSIX_SPAWN_DUP2, each, each) for each in passed]
+        pid = os.posix_spawn(f"/proc/self/fd/{program}", words, {}, file_actions=actions)
     except BaseException:
-        os.close(ours_fd)
+        ours.close()
         raise
     finally:
-        os.close(theirs_fd)
-        os.close(program)
-        os.close(directory)
-    return Conversation(state, ours_fd, pid)
+        theirs.close()
+        for descriptor in opened:
+            os.close(descriptor)
+    return Conversation(ours, pid, state if plan is None else None)
+
+
+def memory_file(data: bytes = b"") -> int:
+    """Return an open file in memory (memfd_create(2)) that holds ``data`` and is read from its beginning.
+
+    Raises:
+        OSError: no memory, or no descriptor to be had.
+    """
+    try:
+        descriptor = os.memfd_create("pyrun", MFD_CLOEXEC | MFD_NOEXEC_SEAL)
+    except OSError:
+        descriptor = os.memfd_create("pyrun", MFD_CLOEXEC)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 class Conversation:
     """pyrun's end of the control socket, and the two processes behind it.
 
     Attributes:
+        connection: the socket.
         outer: pid of the outer stage, None when it has ended.
-        init: pid of the init once the outer stage has told it, None when it has ended.
+        init: pid of the process that carries the plan on, once the outer stage has told it; None when it has ended.
+        source: the file that errors are about.
     """
 
-    def __init__(self, state: StateDirectory, descriptor: int, outer: int) -> None:
-        self.state = state
-        self.descriptor = descriptor
+    def __init__(self, connection: _socket.socket, outer: int, recorded_in: StateDirectory | None) -> None:
+        self.connection = connection
+        self._recorded_in = recorded_in
         self.outer: int | None = outer
         self.init: int | None = None
+        self._terminal: int | None = None
+        self.source: str | None = "config.json"
 
     def wait_for_init(self) -> None:
-        """Return when the outer stage has made and recorded the init.
+        """Return when the outer stage has made the process that carries the plan on.
 
         Raises:
             PyrunError: an operation of the outer stage failed.
@@ -74,68 +112,102 @@ class Conversation:
         message = b"" if os.WIFSIGNALED(status) else self._receive()
         if not message.startswith(b"pid "):
             raise _ended("the outer stage", status)
-        self.init = int(message.split()[1])
+        self.init = int(message[4:])
 
     def go(self) -> None:
-        """Let the init go on, now that everything that it needs from outside is there."""
+        """Let the process go on, now that everything that it needs from outside is there."""
         try:
-            os.write(self.descriptor, b"go")
+            os.write(self.connection.fileno(), b"go")
         except BrokenPipeError:
-            pass  # why it ended is what wait_until_created finds out
+            pass  # why it ended is what the next message, or its absence, tells
 
-    def wait_until_created(self) -> int:
-        """Return the init's pid when it waits at the gate.
+    def wait_for(self, awaited: bytes) -> int:
+        """Return the pid of the process when it has sent the message ``awaited``: created, hooks or inside.
 
         Raises:
-            PyrunError: an operation of the init failed.
+            PyrunError: an operation of the process failed.
         """
         message = self._receive()
-        if message.startswith(b"pid "):
-            self._follow(int(message.split()[1]))
+        while message.startswith(b"pid "):
+            self._follow(int(message[4:]))
+            if awaited == b"inside":
+                return self.init or 0
+            self.go()
             message = self._receive()
-        if message != b"created" or self.init is None:
+        if message != awaited or self.init is None:
             raise self._init_ended()
         return self.init
 
+    def wait_until_executed(self) -> None:
+        """Return when the process has become the program, which closes its end of the socket.
+
+        Raises:
+            PyrunError: an operation of the process failed.
+        """
+        if self._receive():
+            raise self._init_ended()
+
     def _follow(self, pid: int) -> None:
-        """Take ``pid`` for the init from now on: it went over to another process to enter a PID namespace."""
+        """Take ``pid`` for the process from now on: the other one is not in the PID namespace."""
         if self.init is not None:
             _reap(self.init)
         self.init = pid
-        self.state.write_process(pid)
-        self.go()
+        if self._recorded_in is not None:
+            self._recorded_in.write_process(pid)
+
+    def take_terminal(self) -> int | None:
+        """Return the master of the terminal that was made, if one was; it is the caller's from now on."""
+        terminal, self._terminal = self._terminal, None
+        return terminal
 
     def close(self) -> None:
-        """End the conversation; the created init does not need it any more."""
-        os.close(self.descriptor)
+        """End the conversation; the process does not need it any more."""
+        self.connection.close()
 
     def break_off(self) -> None:
-        """End the conversation before the init is created: both processes end when they notice."""
-        os.close(self.descriptor)
+        """End the conversation before its aim is reached: both processes end when they notice."""
+        self.connection.close()
+        terminal = self.take_terminal()
+        if terminal is not None:
+            os.close(terminal)
         if self.outer is not None:
             _reap(self.outer)
             self.outer = None
 
+    def kill(self) -> None:
+        """Kill and reap the process, which may be frozen, or wait for something."""
+        if self.init is not None:
+            os.kill(self.init, SIGKILL)  # not reaped yet, so the pid is still its own
+        self.reap()
+
     def reap(self) -> None:
-        """Reap an init that has been killed."""
+        """Reap a process that has been killed, or that ends because the conversation was broken off."""
         if self.init is not None:
             _reap(self.init)
             self.init = None
 
     def _receive(self) -> bytes:
         while True:
-            try:
-                message = os.read(self.descriptor, MESSAGE_SIZE)
-            except ConnectionResetError:
-                message = b""  # the init ended before it read what we wrote
+            message = self._receive_any()
             if message.startswith(b"lost "):
-                _reap(int(message.split()[1]))
+                _reap(int(message[5:]))
             elif message.startswith(b"warning"):
                 log_warning(message)
-            else:
+            elif message != b"terminal":
                 break
         if message.startswith(b"failed"):
-            raise operation_error(message)
+            raise operation_error(message, self.source)
+        return message
+
+    def _receive_any(self) -> bytes:
+        try:
+            message, rights, _, _ = self.connection.recvmsg(
+                MESSAGE_SIZE, _socket.CMSG_SPACE(INT_SIZE), _socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError:
+            return b""  # the process ended before it read what we wrote
+        for _, _, descriptor in rights:
+            self._terminal = int.from_bytes(descriptor[:INT_SIZE], sys.byteorder)
         return message
 
     def _init_ended(self) -> PyrunError:
@@ -144,8 +216,12 @@ class Conversation:
         return _ended("the container's init", status)
 
 
-def operation_error(message: bytes) -> PyrunError:
-    """Return the error that a "failed" message of pyrun-init stands for."""
+def operation_error(message: bytes, source: str | None = "config.json") -> PyrunError:
+    """Return the error that a "failed" message of pyrun-init stands for.
+
+    Args:
+        source: the file that its JSON pointer is about; None for no place at all.
+    """
     _, _, number, operation, pointer, words = message.decode("utf-8", "replace").split("\0", 5)
     errno = int(number)
     from pyrun.container.hints import hint
@@ -154,8 +230,8 @@ def operation_error(message: bytes) -> PyrunError:
     remedy = hint(operation, errno)
     return PyrunError(
         words + reason + (f"; {remedy}" if remedy else ""),
-        source="config.json" if pointer else None,
-        pointer=pointer or None,
+        source=source if pointer else None,
+        pointer=pointer if pointer and source else None,
         operation=operation,
         errno=errno or None,
     )
@@ -181,7 +257,7 @@ def _sealed_program() -> int:
     source = os.open(PROGRAM, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(source).st_size
-        copy = _memory_file()
+        copy = _executable_memory_file()
         try:
             done = 0
             while done < size:
@@ -198,7 +274,7 @@ def _sealed_program() -> int:
         os.close(source)
 
 
-def _memory_file() -> int:
+def _executable_memory_file() -> int:
     try:
         return os.memfd_create("pyrun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)
     except OSError:

@@ -3,32 +3,32 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
-import os
+from pyrun.container.create import Creation, CreationOptions
+from pyrun.container.supervise import Supervisor
+from pyrun.plan.namespaces import is_new
 
-from pyrun.container.create import Creation
-
-# They are about pyrun itself; all others are meant for the container.
-NOT_FORWARDED = frozenset((_signal.SIGCHLD, _signal.SIGPIPE, _signal.SIGURG))
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrun.container.terminal import Terminal
 
 
 def run(
     root: str,
     container_id: str,
     bundle: str,
+    options: CreationOptions,
     *,
     detach: bool = False,
     keep: bool = False,
-    pid_file: str | None = None,
-    no_pivot: bool = False,
-    new_keyring: bool = True,
+    subreaper: bool = True,
 ) -> int:
     """Create and start a container.
 
     Args:
         detach: return when the container has started, and leave it running.
         keep: in the foreground, leave the stopped container to be looked at and deleted later.
-        root, container_id, bundle, pid_file, no_pivot, new_keyring: as for create.
+        subreaper: in the foreground, adopt the orphans of a container that shares a PID namespace.
+        root, container_id, bundle, options: as for create.
 
     Returns:
         The exit status of the container's program, 128 + N if signal N ended it; 0 if detached.
@@ -36,39 +36,44 @@ def run(
     Raises:
         PyrunError, pyrun_spec.errors.SpecError, OSError: nothing of the container is left then.
     """
-    if not detach:
-        # From now on a signal waits for forward_signals, so none is lost between create and start.
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-    creation = Creation(root, container_id, bundle, no_pivot=no_pivot, new_keyring=new_keyring)
+    supervisor = None if detach else Supervisor()
+    creation = Creation(root, container_id, bundle, options, detached=detach)
     # Here, because pyrun-init works meanwhile.
     from pyrun.container.delete import delete_opened
-    from pyrun.container.start import start
+    from pyrun.container.start import start_program
 
-    pid = creation.finish(pid_file)
+    leaves_orphans = not is_new(creation.config, "pid")
+    if supervisor is not None and subreaper and leaves_orphans:
+        supervisor.adopt_orphans()
+    pid = creation.finish()
     try:
-        start(root, container_id)
+        terminal = _terminal(creation)
+        listener = start_program(root, container_id)
+        if supervisor is None:
+            if listener is not None:
+                listener.wait()
+            return 0
+        if listener is not None:
+            listener.begin()
+        status = supervisor.wait(pid, terminal)
+        if listener is not None:
+            listener.end()
     except BaseException:
         delete_opened(creation.state)
         raise
-    if detach:
-        return 0
-    status = _forward_signals_until_exit(pid)
+    if leaves_orphans:
+        from pyrun.container.members import kill_survivors
+
+        kill_survivors(creation.state)
     if not keep:
         # By its directory: another container may have its id by now.
         delete_opened(creation.state)
     return status
 
 
-def _forward_signals_until_exit(pid: int) -> int:
-    from pyrun.container.kill import send
+def _terminal(creation: Creation) -> Terminal | None:
+    if creation.terminal is None:
+        return None
+    from pyrun.container.terminal import Terminal
 
-    pidfd = os.pidfd_open(pid)
-    while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            os.close(pidfd)
-            code = os.waitstatus_to_exitcode(status)
-            return 128 - code if code < 0 else code
-        signal = _signal.sigwait(_signal.valid_signals())
-        if signal not in NOT_FORWARDED:
-            send(pidfd, signal)
+    return Terminal(creation.terminal)
