@@ -20,6 +20,7 @@ from support.bundle import Bundle, busybox
 from support.configs import Config
 from support.runtime import Container, MakeBundle, MakeContainer, Run, Runtime, runtime_under_test
 from support.snapshot import SCRATCH, clean_up, differences, take_snapshot, unmount_below
+from support.users import OTHER, USER, MakeUsersContainer, UsersRuntime, made, rootless_config
 from support.world import World
 
 _OUTCOME = pytest.StashKey[bool]()
@@ -158,3 +159,33 @@ def run(runtime: Runtime, make_bundle: MakeBundle) -> Run:
         return runtime.run("test", make_bundle(config), *options).succeeded().output
 
     return run_config
+
+
+@pytest.fixture
+def users_runtime(case: str, scratch: str) -> Iterator[UsersRuntime]:
+    """The runtime under test as a made ordinary user runs it; afterwards the user's containers are deleted."""
+    with made(os.path.join(scratch, "accounts"), USER, OTHER):
+        under_test = UsersRuntime(runtime_under_test(), case, USER)
+        reason = under_test.why_not()
+        if reason:
+            pytest.skip(reason)
+        yield under_test
+        for container in under_test.containers:
+            if container.exists():
+                container.delete("--force").succeeded()
+        assert under_test.remains() == []
+
+
+@pytest.fixture
+def make_users_container(users_runtime: UsersRuntime, make_bundle: MakeBundle) -> MakeUsersContainer:
+    """A function that makes a bundle with what `spec --rootless` writes for a program and its arguments.
+
+    It returns a container of the bundle, not yet created, whose configuration can still be changed.
+    """
+
+    def make(*arguments: str) -> Container:
+        bundle = make_bundle()
+        bundle.config = rootless_config(users_runtime, bundle, *arguments)
+        return users_runtime.container(f"test{len(users_runtime.containers)}", bundle)
+
+    return make

@@ -27,8 +27,10 @@ readonly packages=(
 readonly packages_for_test=(
     "crun crun"
     "iproute2 ip"
+    "procps ps"
     "runc runc"
     "strace strace"
+    "uidmap newuidmap"
 )
 readonly packages_for_lint=(
     "gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc"

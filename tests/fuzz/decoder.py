@@ -100,7 +100,7 @@ def _run(directory: str, plan: bytes | None, errors: int) -> Outcome:
     state.close()
     status = _wait(conversation.outer or 0)
     messages = []
-    while message := os.read(conversation.descriptor, launch.MESSAGE_SIZE):
+    while message := os.read(conversation.connection.fileno(), launch.MESSAGE_SIZE):
         messages.append(message)
     conversation.close()
     text = os.pread(errors, 1 << 16, 0).decode(errors="replace")

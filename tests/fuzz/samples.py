@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
-from pyrun.plan import Request, compile_config
+from pyrun.caller import Caller
+from pyrun.plan import Problems, Request, labels
+from pyrun.plan.create import compile_config
+from pyrun.plan.exec import compile_exec
 from pyrun.plan.operations import Plan
 from support import configs
 from support.configs import Config
@@ -142,6 +146,15 @@ def shared_root(bundle: str) -> Config:
     return config
 
 
+def hooks(bundle: str) -> Config:
+    """Returns a configuration with hooks of each kind."""
+    config = configs.default()
+    kinds = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+    config["hooks"] = {kind: [{"path": "/bin/true"}] for kind in kinds}
+    config["hooks"]["createContainer"].append({"path": "/bin/cat", "args": ["cat"], "env": ["A=b"], "timeout": 5})
+    return config
+
+
 def joined_namespaces(bundle: str, pid: int) -> Config:
     """Returns a configuration that joins namespaces of process `pid`, which are others than the caller's."""
     config = configs.default()
@@ -154,6 +167,13 @@ def joined_user_namespace(bundle: str, pid: int) -> Config:
     """Returns a configuration that joins the user namespace of process `pid`, which is another than the caller's."""
     config = configs.with_namespace(user_namespace(bundle), "user", f"/proc/{pid}/ns/user")
     del config["linux"]["uidMappings"], config["linux"]["gidMappings"]
+    return config
+
+
+def terminal(bundle: str) -> Config:
+    """Returns a configuration with a terminal of a given size."""
+    config = configs.default()
+    config["process"].update(terminal=True, consoleSize={"height": 25, "width": 80})
     return config
 
 
@@ -171,6 +191,7 @@ SAMPLES: dict[str, Sample] = {
         namespaces_of_the_host,
         no_mount_namespace,
         shared_root,
+        hooks,
     )
 }
 
@@ -188,8 +209,23 @@ def sample_plans(directory: str) -> dict[str, Plan]:
     plans["no_pivot"] = _plan_of(configs.default(), no_pivot=True)
     for joining in (joined_namespaces, joined_user_namespace):
         plans[joining.__name__] = _plan_of(joining("/bundle", 1))
+    plans["service"] = _plan_of(
+        user_namespace("/bundle"), listen_descriptors=2, listen_names="a:b", notify_directory="/state/notify"
+    )
+    caller = Caller(2000, 2000, is_host_root=False, uid_mapper="/bin/newuidmap", gid_mapper="/bin/newgidmap")
+    plans["rootless"] = _plan_of(user_namespace("/bundle"), caller=caller, cgroup_denied=True)
+    plans["terminal"] = _plan_of(terminal("/bundle"))
+    plans["exec"] = _plan_of_exec(terminal("/bundle"))
+    plans["exec_without_mount_namespace"] = _plan_of_exec(no_mount_namespace("/bundle"))
     return plans
 
 
-def _plan_of(config: Config, *, no_pivot: bool = False) -> Plan:
-    return compile_config(config, Request("test", "/bundle", cgroup_mount="/sys/fs/cgroup", no_pivot=no_pivot))
+def _plan_of_exec(config: Config) -> Plan:
+    request = Request("test", "/bundle", cgroup_mount="/sys/fs/cgroup")
+    plan = compile_exec(config, request, Problems(), cgroup="/test", replaceable=True)
+    plan.add("set_exec_label", "/process/apparmorProfile", labels.APPARMOR_FILES, "exec strict")
+    return plan
+
+
+def _plan_of(config: Config, **asked: Any) -> Plan:
+    return compile_config(config, Request("test", "/bundle", cgroup_mount="/sys/fs/cgroup", **asked))

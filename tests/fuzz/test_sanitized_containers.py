@@ -18,6 +18,7 @@ from pyrun.plan.operations import OPERATIONS
 from support import configs
 from support.bundle import Bundle
 from support.runtime import MakeBundle, MakeContainer, Runtime
+from support.users import USER, made, map_range, missing_mapper, revoke_subordinates
 
 pytestmark = pytest.mark.pyrun_only("pyrun-init is pyrun's own")
 
@@ -78,6 +79,15 @@ def test_root_that_cannot_be_pivoted_from(runtime: Runtime, bundle: Bundle) -> N
     assert (result.output, result.errors) == ("", "")
 
 
+def test_descriptors_of_the_caller(runtime: Runtime, bundle: Bundle) -> None:
+    """Those of socket activation, others that are preserved, and more, which are not."""
+    caller = "exec 3</etc/passwd 4</etc/group 5</etc/fstab; export LISTEN_FDS=1 LISTEN_PID=$$"
+    runtime.wrapper = ("sh", "-c", f'{caller}; exec "$@"', "sh")
+    bundle.config = configs.shell("echo $LISTEN_FDS $LISTEN_PID; ls /proc/$$/fd; true")
+    result = runtime.run("test", bundle, "--preserve-fds", "1").succeeded()
+    assert (result.output.split(), result.errors) == (["1", "1", "0", "1", "2", "3", "4"], "")
+
+
 @pytest.mark.parametrize(
     ("config", "joining"),
     [
@@ -99,6 +109,19 @@ def test_namespaces_of_another_container(
     assert (result.output, result.errors) == ("", "")
     holder.stop()
     holder.delete().succeeded()
+
+
+@pytest.mark.skipif(missing_mapper() is not None, reason=str(missing_mapper()))
+def test_ordinary_user(runtime: Runtime, bundle: Bundle, scratch: str) -> None:
+    """With ids that newuidmap and newgidmap map, and then with some that they refuse."""
+    bundle.config = map_range(configs.with_user_namespace(configs.shell("cat /proc/self/uid_map | wc -l")), USER)
+    runtime.wrapper = USER.dropping
+    runtime.root = os.path.join(USER.runtime_directory, "pyrun")
+    with made(os.path.join(scratch, "accounts"), USER):
+        result = runtime.run("test", bundle).succeeded()
+        assert (result.output, result.errors) == ("2\n", "")
+        revoke_subordinates()
+        runtime.run("test", bundle).failed("not allowed")
 
 
 def test_life_of_a_container(program: str, make_container: MakeContainer) -> None:

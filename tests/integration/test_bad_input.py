@@ -242,13 +242,10 @@ def test_bad_configuration(runtime: Runtime, make_bundle: MakeBundle, change: Ch
 @pytest.mark.parametrize(
     ("value", "path"),
     [
-        (True, ["process", "terminal"]),
         ("profile", ["process", "apparmorProfile"]),
         ("label", ["process", "selinuxLabel"]),
         ({"policy": "SCHED_BATCH"}, ["process", "scheduler"]),
         ({"class": "IOPRIO_CLASS_IDLE"}, ["process", "ioPriority"]),
-        ({"prestart": [{"path": "/bin/true"}]}, ["hooks"]),
-        ({"poststop": [{"path": "/bin/true"}]}, ["hooks"]),
         ({"monotonic": {"secs": 1}}, ["linux", "timeOffsets"]),
         ({"domain": "LINUX32"}, ["linux", "personality"]),
         ({"closID": "x"}, ["linux", "intelRdt"]),

@@ -96,7 +96,7 @@ def test_gate_is_for_the_creating_user_only(waiting: Container) -> None:
 
 def test_state_directory_holds_what_is_documented(waiting: Container) -> None:
     names = os.listdir(os.path.join(str(waiting.runtime.root), waiting.id))
-    assert sorted(names) == ["gate", "plan", "process", "state.json"]
+    assert sorted(names) == ["config.json", "gate", "plan", "process", "state.json"]
 
 
 def test_nothing_of_create_runs_on(waiting: Container) -> None:

@@ -43,13 +43,19 @@ COMMAND_LINE = {"pyrun", "pyrun.cli", "pyrun.cli.handlers", "pyrun.cli.main", "p
 STATE = COMMAND_LINE | {"pyrun.container", "pyrun.errors", "pyrun.jsontext", "pyrun.state"}
 SPECIFICATION = {f"pyrun_spec{name}" for name in ("", ".check", ".errors", ".load", ".rules")}
 CONTROL = {"pyrun_cgroups", "pyrun_cgroups.control"}
-PLAN = {
-    f"pyrun.plan{name}"
-    for name in ("", *".cgroup .devices .kernel .mounts .namespaces .operations .process .root .unsupported".split())
-} | {f"pyrun_cgroups.{name}" for name in ("devices", "limits", "placement")}
-CREATE = STATE | SPECIFICATION | PLAN | {"pyrun_cgroups", "pyrun.container.create", "pyrun.container.launch"}
+LAUNCH = {"pyrun.caller"} | {f"pyrun.container.{name}" for name in ("descriptors", "launch", "recipients")}
+PLAN_OF_ALL = {"pyrun.plan"} | {f"pyrun.plan.{name}" for name in ("namespaces", "operations", "process", "root")}
+PLAN = (
+    PLAN_OF_ALL
+    | {f"pyrun.plan.{name}" for name in ("cgroup", "create", "devices", "idmaps", "kernel", "mounts", "unsupported")}
+    | {f"pyrun_cgroups.{name}" for name in ("devices", "limits", "placement")}
+)
+CREATE = STATE | SPECIFICATION | LAUNCH | PLAN | {"pyrun_cgroups", "pyrun.container.create"}
 START = STATE | {"pyrun.container.launch", "pyrun.container.start"}
 DELETE = STATE | SPECIFICATION | CONTROL | {"pyrun.container.delete", "pyrun.container.kill"}
+# The container's config was checked when it was created.
+EXEC = STATE | CONTROL | LAUNCH | PLAN_OF_ALL | {f"pyrun_spec{name}" for name in ("", ".errors", ".load")}
+EXEC |= {"pyrun.plan.exec", "pyrun.container.exec", "pyrun.container.exec_process"}
 # What of our own packages each verb may load.
 OWN = {
     "create": CREATE,
@@ -57,7 +63,9 @@ OWN = {
     "state": STATE | SPECIFICATION | CONTROL | {"pyrun.container.state"},
     "kill": STATE | {"pyrun.container.kill"},
     "delete": DELETE,
-    "run": CREATE | START | DELETE | {"pyrun.container.run"},
+    "exec": EXEC | {"pyrun.container.kill", "pyrun.container.supervise"},
+    "exec --detach": EXEC,
+    "run": CREATE | START | DELETE | {"pyrun.container.run", "pyrun.container.supervise"},
 }
 
 
@@ -99,7 +107,9 @@ def load(runtime: Runtime, make_bundle: MakeBundle, scratch: str) -> Callable[..
     return call
 
 
-def test_modules_of_each_verb(load: Callable[..., set[str]], runtime: Runtime, make_bundle: MakeBundle) -> None:
+def test_modules_of_each_verb(
+    load: Callable[..., set[str]], runtime: Runtime, make_bundle: MakeBundle, scratch: str
+) -> None:
     container = runtime.container("test", make_bundle(configs.default("/bin/sleep", "1000")))
     short = make_bundle(configs.default("/bin/true"))
     container.bundle.seal()
@@ -107,6 +117,11 @@ def test_modules_of_each_verb(load: Callable[..., set[str]], runtime: Runtime, m
     loaded = {"create": load("create", "--bundle", container.bundle.path, "test")}
     loaded["start"] = load("start", "test")
     loaded["state"] = load("state", "test")
+    loaded["exec"] = load("exec", "test", "/bin/true")
+    pid_file = os.path.join(scratch, "exec-pid")
+    loaded["exec --detach"] = load("exec", "--detach", "--pid-file", pid_file, "test", "/bin/true")
+    with open(pid_file, encoding="ascii") as file:
+        wait_for_exit(int(file.read()))
     pid = container.pid
     loaded["kill"] = load("kill", "test", "KILL")
     wait_for_exit(pid)

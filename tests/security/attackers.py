@@ -9,8 +9,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from support import configs
 from support.bundle import Bundle
 from support.configs import Config
+from support.runtime import Container, MakeContainer
 
 SOURCES = os.path.dirname(os.path.abspath(__file__))
 
@@ -60,3 +62,24 @@ def with_capabilities(config: Config, *names: str) -> Config:
     """Gives the container's program these capabilities and no others; returns `config`."""
     config["process"]["capabilities"] = {kind: list(names) for kind in CAPABILITY_SETS}
     return config
+
+
+def plant_program(bundle: Bundle, kind: str, target: str) -> None:
+    """Makes /entry in a root filesystem a link to `target`, a script for it, or a link to a link ("two links")."""
+    if kind == "link":
+        os.symlink(target, os.path.join(bundle.rootfs, "entry"))
+    elif kind == "script":
+        bundle.write("entry", f"#!{target}\n", 0o755)
+    else:
+        os.symlink(target, os.path.join(bundle.rootfs, "second"))
+        os.symlink("/second", os.path.join(bundle.rootfs, "entry"))
+
+
+def intruding(make_container: MakeContainer, intruder: str, canary: str, *capabilities: str) -> Container:
+    """Starts a container with a PID namespace, in which the intruder tries every process (see intruder.c)."""
+    config = with_capabilities(configs.default("/intruder", f"{canary}/secret"), *capabilities)
+    config["mounts"].append(configs.bind(intruder, "/intruder"))
+    container = make_container(config, "intruder")
+    container.bundle.write("intruder")
+    container.started().wait_for_output("scanning")
+    return container

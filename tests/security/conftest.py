@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from pyrun.container.launch import PROGRAM
 from security import attackers
+from support.runtime import Runtime
 from support.snapshot import compare, tree
 from support.world import World
 
@@ -46,3 +50,20 @@ def canary(scratch: str) -> Iterator[str]:
     before = tree(path)
     yield path
     assert compare("canary", before, tree(path)) == []
+
+
+def _digests(paths: list[str]) -> dict[str, str]:
+    found = {}
+    for path in paths:
+        with open(path, "rb") as file:
+            found[path] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
+@pytest.fixture
+def programs_stay(runtime: Runtime) -> Iterator[None]:
+    """Compares what root executes on the host when it calls the runtime, before and after the test."""
+    programs = [runtime.path, os.path.realpath(sys.executable), PROGRAM]
+    before = _digests(programs)
+    yield
+    assert _digests(programs) == before

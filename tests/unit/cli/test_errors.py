@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pyrun.cli.tables import VERBS
 from pyrun.errors import PyrunError
 from pyrun_spec.errors import SpecError
 
@@ -29,7 +30,23 @@ from .conftest import SECONDS, CommandLine, Stub, program, run_program
         (["--rot", "x", "list"], "option --rot is not known (did you mean --root?)"),
         (["-rot=x", "list"], "option -rot is not known (did you mean --root?)"),
         (["create", "--bundel", "x", "c"], "create: option --bundel is not known (did you mean --bundle?)"),
-        (["create", "--pidfd=x", "c"], "create: option --pidfd is not known (did you mean --pid-file?)"),
+        (["create", "--pidfd=x", "c"], "create: option --pidfd is not known (did you mean --pidfd-socket?)"),
+        (["create", "--pidfil=x", "c"], "create: option --pidfil is not known (did you mean --pid-file?)"),
+        (
+            ["create", "--preserve-fds=x", "c"],
+            'create: option --preserve-fds: "x" is not a whole number from 0 to 2147483647',
+        ),
+        (["exec"], "exec: CONTAINER-ID is missing (usage: pyrun exec [OPTIONS] CONTAINER-ID [COMMAND [ARGUMENT...]])"),
+        (
+            ["exec", "", "ls"],
+            "exec: CONTAINER-ID is an empty string"
+            " (usage: pyrun exec [OPTIONS] CONTAINER-ID [COMMAND [ARGUMENT...]])",
+        ),
+        (["exec", "--tyt", "c", "ls"], "exec: option --tyt is not known (did you mean --tty?)"),
+        (["exec", "-td", "c", "ls"], "exec: option -td is not known (see pyrun exec --help)"),
+        (["exec", "-e", "", "c", "ls"], "exec: option -e needs a value that is not empty"),
+        (["ps"], "ps: CONTAINER-ID is missing (usage: pyrun ps [OPTIONS] CONTAINER-ID [PS-OPTION...])"),
+        (["ps", "-f", "yaml", "c"], 'ps: option -f: "yaml" is none of table, json'),
         (["run", "--xyzzy=x", "c"], "run: option --xyzzy is not known (see pyrun run --help)"),
         (["kill", "c", "-9"], "kill: option -9 is not known (see pyrun kill --help)"),
         (["list", "-fq"], "list: option -fq is not known (see pyrun list --help)"),
@@ -99,6 +116,17 @@ def test_failing_verb(command_line: CommandLine, stub: Stub, error: BaseExceptio
     assert (ended.status, ended.output, ended.errors) == (1, "", f"pyrun: {line}\n")
 
 
+def test_failing_exec_is_told_from_a_failing_program(command_line: CommandLine, stub: Stub) -> None:
+    stub("pyrun.container.exec", ExecOptions=dict, execute=raising(PyrunError("it is wrong")))
+    ended = command_line("exec", "c", "ls")
+    assert (ended.status, ended.output, ended.errors) == (255, "", "pyrun: it is wrong\n")
+
+
+def test_exec_without_its_log_did_not_begin(command_line: CommandLine, stub: Stub, tmp_path: Path) -> None:
+    stub("pyrun.container.exec", ExecOptions=dict, execute=raising(PyrunError("it is wrong")))
+    assert command_line("--log", str(tmp_path / "missing" / "log"), "exec", "c", "ls").status == 1
+
+
 def test_traceback_of_an_internal_error(command_line: CommandLine, stub: Stub) -> None:
     stub("pyrun.container.start", start=raising(KeyError("x")))
     ended = command_line("--debug", "start", "c")
@@ -109,7 +137,8 @@ def test_traceback_of_an_internal_error(command_line: CommandLine, stub: Stub) -
 
 @pytest.mark.parametrize("verb", ["create", "run"])
 def test_systemd_manager_is_refused(command_line: CommandLine, stub: Stub, verb: str) -> None:
-    stub(f"pyrun.container.{verb}", **{verb: lambda *arguments, **options: 0})
+    stub("pyrun.container.create", CreationOptions=dict, create=lambda *arguments: 0)
+    stub("pyrun.container.run", run=lambda *arguments, **options: 0)
     ended = command_line("--systemd-cgroup", verb, "c")
     assert ended.status == 1
     assert ended.errors == (
@@ -122,7 +151,7 @@ def test_systemd_manager_is_refused(command_line: CommandLine, stub: Stub, verb:
 def test_help_of_the_program(command_line: CommandLine, words: list[str]) -> None:
     ended = command_line(*words)
     assert (ended.status, ended.errors) == (0, "")
-    for verb in ("create", "start", "state", "kill", "delete", "list", "run", "spec", "plan", "validate"):
+    for verb in VERBS:
         assert re.search(rf"^  {verb} +\w", ended.output, re.MULTILINE)
     assert "--systemd-cgroup" in ended.output
 

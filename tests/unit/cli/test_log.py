@@ -102,8 +102,8 @@ def test_log_file_is_made_even_if_there_is_nothing_to_log(command_line: CommandL
 
 def test_wrong_command_line_is_logged(command_line: CommandLine, tmp_path: Path) -> None:
     path = tmp_path / "log"
-    command_line("--log", str(path), "--log-format", "json", "create", "--console-socket", "x", "c")
-    assert "--console-socket" in entry(path.read_text())["msg"]
+    command_line("--log", str(path), "--log-format", "json", "create", "--console-sokcet", "x", "c")
+    assert "--console-sokcet" in entry(path.read_text())["msg"]
 
 
 def test_debug_lines(command_line: CommandLine, tmp_path: Path) -> None:

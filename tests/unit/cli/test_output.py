@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrun import jsontext
+from pyrun.container.create import CreationOptions
+from pyrun.container.exec import ExecOptions
 
 from .conftest import CommandLine, Stub
 
@@ -114,50 +118,142 @@ class Recorder:
         return self.result
 
 
-PLAIN = {"pid_file": None, "no_pivot": False, "new_keyring": True}
+def as_dictionary(options: CreationOptions | ExecOptions) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in options.__slots__}
+
+
+Recorded = Callable[[str], tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+@pytest.fixture
+def recorded(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
+    """A function that runs a line, which must succeed, and returns the arguments of the verb's function."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(line: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        verb = line.split()[0]
+        recorder = Recorder(0)
+        module = importlib.import_module(f"pyrun.container.{verb}")
+        monkeypatch.setattr(module, {"exec": "execute"}.get(verb, verb), recorder)
+        ended = command_line("--root", "/r", *line.split())
+        assert (ended.status, ended.output, ended.errors) == (0, "", "")
+        ((arguments, keywords),) = recorder.calls
+        return arguments, keywords
+
+    return call
 
 
 @pytest.mark.parametrize(
-    ("line", "arguments", "options"),
+    ("line", "arguments", "keywords"),
     [
-        ("create c", ("/r", "c", "{cwd}"), PLAIN),
-        ("create -b /b c", ("/r", "c", "/b"), PLAIN),
-        ("create -b b/../d --pid-file p c", ("/r", "c", "{cwd}/d"), {**PLAIN, "pid_file": "{cwd}/p"}),
-        (
-            "create --no-pivot --no-new-keyring c",
-            ("/r", "c", "{cwd}"),
-            {**PLAIN, "no_pivot": True, "new_keyring": False},
-        ),
         ("start c", ("/r", "c"), {}),
         ("kill c", ("/r", "c", 15), {"all_processes": False}),
         ("kill -a c INT", ("/r", "c", 2), {"all_processes": True}),
         ("delete c", ("/r", "c"), {"force": False}),
         ("delete -f c", ("/r", "c"), {"force": True}),
-        ("run c", ("/r", "c", "{cwd}"), {**PLAIN, "detach": False, "keep": False}),
-        ("run -d --keep c", ("/r", "c", "{cwd}"), {**PLAIN, "detach": True, "keep": True}),
     ],
 )
 def test_what_a_verb_is_called_with(
-    command_line: CommandLine,
-    stub: Stub,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    line: str,
-    arguments: tuple[Any, ...],
-    options: dict[str, Any],
+    recorded: Recorded, line: str, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    verb = line.split()[0]
-    recorder = Recorder(0)
-    stub(f"pyrun.container.{verb}", **{verb: recorder})
-    ended = command_line("--root", "/r", *line.split())
-    assert (ended.status, ended.output, ended.errors) == (0, "", "")
+    assert recorded(line) == (arguments, keywords)
 
-    def resolve(value: Any) -> Any:
-        return value.replace("{cwd}", str(tmp_path)) if isinstance(value, str) else value
 
-    expected = tuple(map(resolve, arguments)), {key: resolve(value) for key, value in options.items()}
-    assert recorder.calls == [expected]
+@pytest.mark.parametrize(
+    ("line", "bundle", "changed"),
+    [
+        ("c", "{here}", {}),
+        ("-b /b c", "/b", {}),
+        ("-b b/../d --pid-file p c", "{here}/d", {"pid_file": "{here}/p"}),
+        ("--no-pivot --no-new-keyring c", "{here}", {"no_pivot": True, "new_keyring": False}),
+        ("--console-socket s --pidfd-socket=/p c", "{here}", {"console_socket": "{here}/s", "pidfd_socket": "/p"}),
+        ("--preserve-fds 3 --rootless true c", "{here}", {"preserve_descriptors": 3, "rootless": "true"}),
+    ],
+)
+@pytest.mark.parametrize("verb", ["create", "run"])
+def test_what_a_container_is_made_with(
+    recorded: Recorded, tmp_path: Path, verb: str, line: str, bundle: str, changed: dict[str, Any]
+) -> None:
+    (root, container_id, found, options), keywords = recorded(f"{verb} {line}")
+    assert (root, container_id, found) == ("/r", "c", bundle.format(here=tmp_path))
+    plain = as_dictionary(CreationOptions())
+    assert as_dictionary(options) == {**plain, **filled_in(changed, tmp_path)}
+    assert keywords == ({} if verb == "create" else {"detach": False, "keep": False, "subreaper": True})
+
+
+def test_what_run_alone_is_called_with(recorded: Recorded) -> None:
+    (*_, options), keywords = recorded("run -d --keep --no-subreaper -t c")
+    assert keywords == {"detach": True, "keep": True, "subreaper": False}
+    assert options.terminal is True
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ("c ls -l", {"args": ["ls", "-l"]}),
+        ("--process f c", {"process_file": "{here}/f"}),
+        (
+            "-e A=1 -e B=2 --cwd d -u 1:2 -g 3 -g 4 -c CAP_KILL c sh",
+            {
+                "args": ["sh"],
+                "env": ["A=1", "B=2"],
+                "cwd": "d",
+                "user": "1:2",
+                "additional_gids": ["3", "4"],
+                "capabilities": ["CAP_KILL"],
+            },
+        ),
+        (
+            "--no-new-privs --apparmor a --process-label l -t -d c sh",
+            {
+                "args": ["sh"],
+                "no_new_privileges": True,
+                "apparmor": "a",
+                "process_label": "l",
+                "terminal": True,
+                "detach": True,
+            },
+        ),
+        (
+            "--pid-file p --console-socket s --pidfd-socket /d --preserve-fds 2 --ignore-paused --cgroup g c sh",
+            {
+                "args": ["sh"],
+                "pid_file": "{here}/p",
+                "console_socket": "{here}/s",
+                "pidfd_socket": "/d",
+                "preserve_descriptors": 2,
+                "ignore_paused": True,
+                "cgroup": "g",
+            },
+        ),
+    ],
+)
+def test_what_exec_is_called_with(recorded: Recorded, tmp_path: Path, line: str, changed: dict[str, Any]) -> None:
+    (root, container_id, options), keywords = recorded(f"exec {line}")
+    assert (root, container_id, keywords) == ("/r", "c", {})
+    assert as_dictionary(options) == {**as_dictionary(ExecOptions()), **filled_in(changed, tmp_path)}
+
+
+def filled_in(values: dict[str, Any], here: Path) -> dict[str, Any]:
+    return {key: value.format(here=here) if isinstance(value, str) else value for key, value in values.items()}
+
+
+@pytest.mark.parametrize(("pids", "printed"), [([4711, 4713], "[4711,4713]\n"), ([], "null\n")])
+def test_ps_as_json(command_line: CommandLine, stub: Stub, pids: list[int], printed: str) -> None:
+    stub("pyrun.container.ps", pids_of=lambda root, container_id: pids, table_of=None)
+    ended = command_line("ps", "-f", "json", "c")
+    assert (ended.status, ended.output, ended.errors) == (0, printed, "")
+
+
+def test_ps_as_a_table(command_line: CommandLine, stub: Stub) -> None:
+    stub("pyrun.container.ps", pids_of=None, table_of=lambda root, container_id, words: ["PID", *words])
+    assert command_line("ps", "c", "-o", "pid").output == "PID\n-o\npid\n"
+
+
+@pytest.mark.parametrize("status", [0, 7, 137, 255])
+def test_exit_status_of_exec_is_that_of_the_process(command_line: CommandLine, stub: Stub, status: int) -> None:
+    stub("pyrun.container.exec", ExecOptions=dict, execute=Recorder(status))
+    assert command_line("exec", "c", "ls").status == status
 
 
 def test_exit_status_of_run_is_that_of_the_container(command_line: CommandLine, stub: Stub) -> None:

@@ -60,19 +60,30 @@ def in_a_dict(taken: reader.Settings) -> dict[str, Any]:
 @st.composite
 def options(draw: st.DrawFn, option: Option) -> tuple[str, Any, list[str]]:
     """One use of an option: its name in code, its value, its words."""
-    name, letter, metavar, choices, _, _ = option
+    name, letter, metavar, choices, default, _ = option
     spelling = draw(st.sampled_from([f"--{name}", f"-{name}", *([f"-{letter}", f"--{letter}"] if letter else [])]))
     key = name.replace("-", "_")
     if not metavar:
-        value = draw(st.booleans())
-        alone = [[spelling]] if value else []
+        switch = draw(st.booleans())
+        alone = [[spelling]] if switch else []
         return (
             key,
-            value,
-            draw(st.sampled_from([*alone, *[[f"{spelling}={word}"] for word in SPELLINGS[value]]])),
+            switch,
+            draw(st.sampled_from([*alone, *[[f"{spelling}={word}"] for word in SPELLINGS[switch]]])),
         )
-    text = draw(st.sampled_from(choices) if choices else TEXT)
-    return key, text, draw(st.sampled_from([[spelling, text], [f"{spelling}={text}"]]))
+    value, text = draw(numbers() if isinstance(default, int) else texts(choices))
+    words = draw(st.sampled_from([[spelling, text], [f"{spelling}={text}"]]))
+    return key, [value] if default == () else value, words
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> tuple[int, str]:
+    number = draw(st.integers(0, reader.GREATEST_NUMBER))
+    return number, draw(st.sampled_from([str(number), hex(number), oct(number), bin(number), f"0{number:o}"]))
+
+
+def texts(choices: tuple[str, ...]) -> st.SearchStrategy[tuple[str, str]]:
+    return (st.sampled_from(choices) if choices else TEXT).map(lambda text: (text, text))
 
 
 def uses(table: tuple[Option, ...]) -> st.SearchStrategy[list[tuple[str, Any, list[str]]]]:
@@ -87,11 +98,17 @@ def command_lines(draw: st.DrawFn) -> Meant:
     inherited = tuple(option for option in plain if option[0] not in {option[0] for option in own})
 
     before, of_verb, after = draw(uses(plain)), draw(uses(own)), draw(uses(inherited))
-    arguments = draw(st.lists(TEXT, min_size=sum(place[2] for place in places), max_size=len(places)))
+    passes_on = reader.takes_the_rest(places)
+    single = places[:-1] if passes_on else places
+    arguments = draw(st.lists(TEXT, min_size=sum(place[2] for place in single), max_size=len(single)))
+    rest = draw(st.lists(TEXT | st.just(""), max_size=4)) if passes_on else []
     # Arguments that look like options come after a "--", and with them all that follow.
     looks = [word.startswith("-") and word != "-" for word in arguments]
     first_behind = draw(st.integers(0, [*looks, True].index(True)))
     behind = arguments[first_behind:]
+    if passes_on:
+        # There all arguments do, because the first one ends the options.
+        first_behind, behind = 0, arguments
     # Other words come in any order that keeps the arguments' and each table's own.
     queues = [
         [words for _, _, words in of_verb],
@@ -102,18 +119,22 @@ def command_lines(draw: st.DrawFn) -> Meant:
     while any(queues):
         words += draw(st.sampled_from([queue for queue in queues if queue])).pop(0)
     dashes_before, dashes_after = draw(st.tuples(st.booleans(), st.booleans()))
-    if behind or dashes_after:
-        words += ["--", *behind]
+    if dashes_after or (any(looks) if passes_on else behind):
+        words.append("--")
+    words += [*behind, *rest]
 
     meant = Meant(
         [*[word for _, _, use in before for word in use], *["--"] * dashes_before, verb, *words],
         verb,
-        {option[0].replace("-", "_"): option[4] for option in own},
+        {option[0].replace("-", "_"): [] if option[4] == () else option[4] for option in own},
         in_a_dict(reader.Settings()),
     )
-    for index, (name, _, _) in enumerate(places):
+    for index, (name, *_) in enumerate(single):
         meant.values[name] = arguments[index] if index < len(arguments) else None
-    meant.values.update({key: value for key, value, _ in of_verb})
+    if passes_on:
+        meant.values[places[-1][0]] = rest
+    for key, value, _ in of_verb:
+        meant.values[key] = [*meant.values[key], *value] if isinstance(value, list) else value
     meant.settings.update({key: value for key, value, _ in [*before, *after]})
     return meant
 
@@ -150,6 +171,10 @@ FRAGMENTS = sorted(
             "--forc",
             "-fq",
             "--bund",
+            "7",
+            "0x7",
+            "-7",
+            "A=1",
         ],
     }
 )

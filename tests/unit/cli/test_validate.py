@@ -70,17 +70,17 @@ def test_warnings_do_not_make_a_config_invalid(command_line: CommandLine, tmp_pa
 
 
 def test_all_that_only_the_compiler_finds(command_line: CommandLine, tmp_path: Path) -> None:
-    process = {**VALID["process"], "terminal": True}
+    process = {**VALID["process"], "scheduler": {"policy": "SCHED_BATCH"}}
     ended = command_line("validate", bundle(tmp_path, process=process, mounts=[{"destination": "/x", "source": "/y"}]))
     assert (ended.status, ended.errors) == (1, "")
-    assert [line.split(": ")[1] for line in ended.output.splitlines()] == ["/process/terminal", "/mounts/0/type"]
+    assert [line.split(": ")[1] for line in ended.output.splitlines()] == ["/process/scheduler", "/mounts/0/type"]
 
 
 def test_the_compiler_is_not_asked_about_an_invalid_config(
     command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyrun.cli.examine.validate_config", lambda path: [Finding("/a", "is wrong")])
-    process = {**VALID["process"], "terminal": True}
+    process = {**VALID["process"], "scheduler": {"policy": "SCHED_BATCH"}}
     assert command_line("validate", bundle(tmp_path, process=process)).output == "config.json: /a: is wrong\n"
 
 

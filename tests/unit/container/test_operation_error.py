@@ -79,9 +79,12 @@ def test_reason_begins_with_a_small_letter(number: int) -> None:
 
 @pytest.mark.parametrize(("operation", "number"), HINTS, ids=str)
 def test_hint(operation: str, number: int) -> None:
-    """It belongs to an operation that there is and an error that there is, and continues a line."""
-    assert operation in OPERATIONS
-    assert number in errno.errorcode
+    """It belongs to an operation that there is and an error that there is, and continues a line.
+
+    map_ids is a part of clone_init; 0 stands for a reason in the words of another program.
+    """
+    assert operation in {*OPERATIONS, "map_ids"}
+    assert number in {*errno.errorcode, 0}
     words = hint(operation, number)
     assert words is not None
     assert words == words.strip(" .;:") and "\n" not in words and words[0].islower()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrun.container.create import write_pid_file
+from pyrun.container.recipients import write_pid_file
 from pyrun.errors import PyrunError
 from support.waiting import wait_until
 from unit.state.children import Call, on_full_disk, running, with_file_size_limit

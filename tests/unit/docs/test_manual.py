@@ -45,7 +45,7 @@ def test_a_verb_is_described_as_in_its_help(verb: str) -> None:
     _, description, arguments, options = VERBS[verb]
     section = sections()[verb]
     words = [f"    pyrun {verb}", *(["[options]"] if options else [])]
-    words += [metavar if required else f"[{metavar}]" for _, metavar, required in arguments]
+    words += [metavar if required else f"[{metavar}]" for _, metavar, required, _ in arguments]
     assert section.splitlines()[1] == " ".join(words)
     assert description in section
     assert rows(section) == [row(name, letter, metavar, text) for name, letter, metavar, _, _, text in options]
