@@ -30,12 +30,17 @@ def run(runtime: Runtime, bundles: Bundles) -> dict[str, int]:
 def each_verb(runtime: Runtime, bundles: Bundles) -> dict[str, int]:
     """The verbs one by one on a container that sleeps."""
     container_id, pid_file = runtime.new_id(), os.path.join(bundles.long, "pid")
+    exec_pid_file = os.path.join(bundles.long, "exec-pid")
     times = {}
     try:
         create = runtime.command("create", "--bundle", bundles.long, "--pid-file", pid_file, container_id)
         times["create"] = wall_time(create)
         times["start"] = wall_time(runtime.command("start", container_id))
         times["state"] = wall_time(runtime.command("state", container_id))
+        times["exec"] = wall_time(runtime.command("exec", container_id, "/bin/true"))
+        detached = runtime.command("exec", "--detach", "--pid-file", exec_pid_file, container_id, "/bin/true")
+        times["exec --detach"] = wall_time(detached)
+        _wait_for(exec_pid_file)
         times["kill"] = wall_time(runtime.command("kill", container_id, "KILL"))
         _wait_for(pid_file)
         times["delete"] = wall_time(runtime.command("delete", container_id))
