@@ -59,7 +59,7 @@ static int send_master(const struct stage *stage, int master) {
 
 static int prepare_terminal(struct stage *stage, int master, const union argument *arguments) {
     struct winsize size = {.ws_row = (unsigned short)arguments[0].number, .ws_col = (unsigned short)arguments[1].number};
-    if ((size.ws_row || size.ws_col) && ioctl(master, TIOCSWINSZ, &size))
+    if (size.ws_row && size.ws_col && ioctl(master, TIOCSWINSZ, &size))
         return fail(stage, errno, "set the size of the terminal");
     stage->terminal = open_slave(master);
     if (stage->terminal < 0) return fail(stage, errno, "open the terminal");

@@ -234,7 +234,7 @@ def test_terminal_on_a_writable_root_without_a_dev_of_its_own(show: Shower) -> N
 def test_size(show: Shower) -> None:
     """The caller's terminal decides in the foreground; without one, nobody has yet."""
     master = show("sleep 0.2; stty size; read x")  # runc sets it a little later
-    expected = f"{ROWS} {COLUMNS}\r\n" if show.in_foreground else "stty: standard input\r\n"
+    expected = f"{ROWS} {COLUMNS}\r\n" if show.in_foreground else "stty: standard input"
     master.expect(expected)
 
 
@@ -248,7 +248,7 @@ def test_size_from_the_configuration(show: Shower) -> None:
 @pytest.mark.parametrize("size", [(0, 34), (12, 0), (0, 0)])
 def test_half_a_size_is_none(show: Shower, size: tuple[int, int]) -> None:
     master = show("stty size; read x", lambda config: with_terminal(config, *size))
-    master.expect("stty: standard input\r\n")
+    master.expect("stty: standard input")
 
 
 def test_size_follows(show: Shower) -> None:

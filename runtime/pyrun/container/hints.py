@@ -40,6 +40,8 @@ HINTS = {
     ("run_hook", errno.ENOENT): "correct its path, or install the interpreter that its first line names",
     ("run_hook", errno.EACCES): "make it an executable file",
     ("run_hook", errno.ENOEXEC): "it is for another machine, or a script without #!",
+    ("set_exec_label", errno.ENOENT): "load the profile (apparmor_parser), or leave the option out",
+    ("open_terminal", errno.ENOENT): "a terminal needs a mount of type devpts on /dev/pts",
     ("set_oom_score_adj", errno.EACCES): "only CAP_SYS_RESOURCE may lower it",
     ("set_resource_limit", errno.EPERM): "only CAP_SYS_RESOURCE may raise a hard limit",
     ("raise_resource_limit", errno.EPERM): "only CAP_SYS_RESOURCE may raise a hard limit",
