@@ -30,6 +30,7 @@ readonly packages_for_test=(
     "procps ps"
     "runc runc"
     "strace strace"
+    "tmux tmux"
     "uidmap newuidmap"
 )
 readonly packages_for_lint=(

@@ -117,7 +117,7 @@ def test_process_file(sleeper: Container, scratch: str) -> None:
         user={"uid": 5, "gid": 6, "additionalGids": [7]},
         capabilities={"bounding": ["CAP_CHOWN"]},
         noNewPrivileges=True,
-        rlimits=[{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}],
+        rlimits=[{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 100}],
     )
     lines = sleeper.exec(options=["--process", path]).succeeded().output.splitlines()
     assert lines[:3] == ["/tmp", "5", "6 7"]

@@ -18,6 +18,8 @@ PROGRAM = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/bin/py
 MESSAGE_SIZE = 2048
 FIRST_KEPT = 3
 INT_SIZE = 4
+# A descriptor, and who sent it: pid, uid and gid (unix(7)).
+ANCILLARY_SIZE = _socket.CMSG_SPACE(INT_SIZE) + _socket.CMSG_SPACE(3 * INT_SIZE)
 SIGKILL = 9
 # memfd_create(2): MFD_NOEXEC_SEAL and MFD_EXEC are known since Linux 6.3.
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_NOEXEC_SEAL, MFD_EXEC = 0x1, 0x2, 0x8, 0x10
@@ -35,7 +37,7 @@ def launch(state: StateDirectory, kept: int = 0, plan: bytes | None = None) -> C
     Raises:
         OSError: no memory, or no process to be had.
     """
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    ours, theirs = control_sockets()
     opened: list[int] = []
     try:
         program = _sealed_program()
@@ -60,6 +62,16 @@ def launch(state: StateDirectory, kept: int = 0, plan: bytes | None = None) -> C
         for descriptor in opened:
             os.close(descriptor)
     return Conversation(ours, pid, state if plan is None else None)
+
+
+def control_sockets() -> tuple[_socket.socket, _socket.socket]:
+    """Return pyrun's end of a control socket, and the other one.
+
+    Who may trace the process in the container gets hold of its end, so each message says who sent it (unix(7)).
+    """
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    ours.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
+    return ours, theirs
 
 
 def memory_file(data: bytes = b"") -> int:
@@ -96,6 +108,7 @@ class Conversation:
         self.connection = connection
         self._recorded_in = recorded_in
         self.outer: int | None = outer
+        self._spawned = outer
         self.init: int | None = None
         self._terminal: int | None = None
         self.source: str | None = "config.json"
@@ -151,7 +164,10 @@ class Conversation:
         """Take ``pid`` for the process from now on: the other one is not in the PID namespace."""
         if self.init is not None:
             _reap(self.init)
-        self.init = pid
+        # Root in the container may give another's pid for its own, and then name a process of the host.
+        self.init = pid if _is_child(pid) else None
+        if self.init is None:
+            raise PyrunError(f"pyrun-init names process {pid}, which is not its own: the container interferes")
         if self._recorded_in is not None:
             self._recorded_in.write_process(pid)
 
@@ -189,7 +205,7 @@ class Conversation:
     def _receive(self) -> bytes:
         while True:
             message = self._receive_any()
-            if message.startswith(b"lost "):
+            if message.startswith(b"lost ") and self.init is None:
                 _reap(int(message[5:]))
             elif message.startswith(b"warning"):
                 log_warning(message)
@@ -200,15 +216,24 @@ class Conversation:
         return message
 
     def _receive_any(self) -> bytes:
-        try:
-            message, rights, _, _ = self.connection.recvmsg(
-                MESSAGE_SIZE, _socket.CMSG_SPACE(INT_SIZE), _socket.MSG_CMSG_CLOEXEC
-            )
-        except ConnectionResetError:
-            return b""  # the process ended before it read what we wrote
-        for _, _, descriptor in rights:
-            self._terminal = int.from_bytes(descriptor[:INT_SIZE], sys.byteorder)
-        return message
+        """Return the next message of the process that has its turn; empty when the socket is closed."""
+        while True:
+            try:
+                message, ancillary, _, _ = self.connection.recvmsg(
+                    MESSAGE_SIZE, ANCILLARY_SIZE, _socket.MSG_CMSG_CLOEXEC
+                )
+            except ConnectionResetError:
+                return b""  # the process ended before it read what we wrote
+            # A pid, or a descriptor, comes first in both.
+            numbers = {kind: int.from_bytes(data[:INT_SIZE], sys.byteorder) for _, kind, data in ancillary}
+            descriptor = numbers.get(_socket.SCM_RIGHTS)
+            genuine = not message or numbers.get(_socket.SCM_CREDENTIALS) == (self.init or self._spawned)
+            if genuine and descriptor is not None and self._terminal is None:
+                self._terminal, descriptor = descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
+            if genuine:
+                return message
 
     def _init_ended(self) -> PyrunError:
         _, status = os.waitpid(self.init or 0, 0)
@@ -243,6 +268,14 @@ def log_warning(message: bytes) -> None:
 
     _, _, _, _, pointer, words = message.decode("utf-8", "replace").split("\0", 5)
     log.warning(f"{pointer}: {words}")
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError:
+        return False
+    return True
 
 
 def _reap(pid: int) -> None:

@@ -27,6 +27,8 @@ def on_start(plan: Plan, config: Config, request: Request) -> None:
 
 def _run(plan: Plan, config: Config, request: Request, kind: str, status: str) -> None:
     before_pid, after_pid = _state(config, request, status)
+    # The image's environment is nothing for a program of the host: its LD_PRELOAD would be one too (CVE-2025-23266).
+    inherited = environment_of(config) if kind == "startContainer" else []
     for number, hook in enumerate(config["hooks"].get(kind) or ()):
         own = hook.get("env")
         plan.add(
@@ -34,7 +36,7 @@ def _run(plan: Plan, config: Config, request: Request, kind: str, status: str) -
             f"/hooks/{kind}/{number}",
             hook["path"],
             hook.get("args") or [hook["path"]],
-            environment_of(config) if own is None else own,
+            inherited if own is None else own,
             int(own is None and kind == "startContainer"),
             hook.get("timeout") or 0,
             before_pid,
