@@ -129,6 +129,8 @@ def kill_all(path: str) -> None:
             raise
         if os.path.isdir(path):
             _kill_each(path)
+    else:
+        _kill_listed(path)
 
 
 def signal_all(path: str, signal: int) -> set[int]:
@@ -190,6 +192,14 @@ def remove(path: str, timeout_seconds: float = 10.0) -> None:
             raise CgroupError(errno.EBUSY, "cannot be removed", path)
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+
+
+def _kill_listed(path: str) -> None:
+    """Kill processes whose first thread has ended while others go on: Linux 6.18 spares them in `cgroup.kill`."""
+    try:
+        signal_all(path, _SIGKILL)
+    except CgroupError:
+        pass  # the others have been killed; who is left shows when the cgroup is removed
 
 
 def _kill_each(path: str) -> None:

@@ -140,11 +140,3 @@ int use_entered_root(struct stage *stage, const union argument *arguments) {
     stage->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return stage->root < 0 ? fail(stage, errno, "open the container's /") : 0;
 }
-
-// From here on the container's processes see this one: CVE-2016-9962, CVE-2024-21626.
-int go_on_inside(struct stage *stage, const union argument *arguments) {
-    (void)arguments;
-    const int needed[] = {stage->control, stage->terminal};
-    if (!close_all_but(stage, needed, 2)) return fail(stage, errno, "close what the entrant needed");
-    return go_on_in_child(stage);
-}

@@ -147,7 +147,6 @@ int write_process_record(struct stage *stage, pid_t process, long long ticks);
 
 // namespaces.c
 int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *birth);
-int go_on_in_child(struct stage *stage);
 
 // program.c: a list as execve(2) takes it, and behind it entries of the environment that were found out here, or NULL.
 enum { ADDED = 2 };
@@ -176,7 +175,9 @@ OPERATION(unshare_time);
 OPERATION(unshare_namespaces);
 OPERATION(clone_init);
 OPERATION(prepare_pid_namespace);
+OPERATION(join_pid_namespace);
 OPERATION(enter_pid_namespace);
+OPERATION(go_on_inside);
 OPERATION(become_root);
 // exec.c
 OPERATION(find_container);
@@ -185,7 +186,6 @@ OPERATION(set_exec_label);
 OPERATION(clone_entrant);
 OPERATION(enter_namespaces);
 OPERATION(use_entered_root);
-OPERATION(go_on_inside);
 // gate.c
 OPERATION(open_gate);
 OPERATION(await_runtime_hooks);

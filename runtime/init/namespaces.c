@@ -163,12 +163,20 @@ static int find_namespace(const struct stage *stage, int type) {
 }
 
 // A child, pyrun's too, takes over: only a child is in a PID namespace that its parent has joined.
-int go_on_in_child(struct stage *stage) {
+static int go_on_in_child(struct stage *stage) {
     struct clone_args clone = {.flags = CLONE_PARENT};
     long process = syscall(SYS_clone3, &clone, sizeof clone);
     if (process < 0) return fail(stage, errno, "enter the pid namespace");
     if (process == 0) return expect(stage->control, "go");
     _exit(report(stage, "pid %ld", process) ? 1 : 0);
+}
+
+// From here on the container's processes see this one: CVE-2016-9962, CVE-2024-21626.
+int go_on_inside(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    const int needed[] = {stage->control, stage->gate, stage->terminal};
+    if (!close_all_but(stage, needed, 3)) return fail(stage, errno, "close what is not the container's");
+    return go_on_in_child(stage);
 }
 
 static int go_on_in_pid_namespace(struct stage *stage, int namespace) {
@@ -189,11 +197,17 @@ int prepare_pid_namespace(struct stage *stage, const union argument *arguments) 
     return go_on_in_pid_namespace(stage, namespace);
 }
 
+// While the init still has the privileges for it; it concerns the init's children only.
+int join_pid_namespace(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    if (stage->pid_namespace < 0) return 0;
+    return setns(stage->pid_namespace, CLONE_NEWPID) ? fail(stage, errno, "join the pid namespace") : 0;
+}
+
 int enter_pid_namespace(struct stage *stage, const union argument *arguments) {
-    int namespace = stage->pid_namespace;
+    if (stage->pid_namespace < 0) return 0;
     stage->pid_namespace = -1;
-    if (namespace < 0) return 0;
-    return go_on_in_pid_namespace(stage, namespace) ? -1 : new_session(stage, arguments);
+    return go_on_inside(stage, arguments) ? -1 : new_session(stage, arguments);
 }
 
 // In a user namespace the init has every capability but, until now, an id that the namespace does not map.

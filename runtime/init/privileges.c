@@ -47,7 +47,7 @@ int set_identity(struct stage *stage, const union argument *arguments) {
     if (setresgid(group, group, group)) return fail(stage, errno, "become group %u", group);
     if (setresuid(user, user, user)) return fail(stage, errno, "become user %u", user);
     // A change of ids makes the process as dumpable as fs.suid_dumpable says.
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, stage->opened_to_user, 0, 0, 0);
     return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) ? fail(stage, errno, "stop keeping capabilities") : 0;
 }
 

@@ -56,17 +56,23 @@ int new_session(struct stage *stage, const union argument *arguments) {
 }
 
 int join_session_keyring(struct stage *stage, const union argument *arguments) {
-    enum { POSSESSOR_ALL = 0x3f000000, USER_VIEW_READ_SEARCH = 0x000b0000 };
+    enum { POSSESSOR_ALL = 0x3f000000, USER_SEARCH = 0x00080000 };
     long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, arguments[0].string);
     if (keyring < 0) return errno == ENOSYS ? 0 : fail(stage, errno, "join the session keyring");
-    // Searchable by its user, so that a later `exec` can join it.
-    syscall(SYS_keyctl, KEYCTL_SETPERM, keyring, POSSESSOR_ALL | USER_VIEW_READ_SEARCH);
+    // Searchable by its user, so that a later `exec` can join it; the user's other containers do not get to see its name.
+    syscall(SYS_keyctl, KEYCTL_SETPERM, keyring, POSSESSOR_ALL | USER_SEARCH);
     return 0;
 }
 
-// A file that is only read was there before the container, and stays its owner's.
-static bool is_input_file(int descriptor, const struct stat *status) {
-    return S_ISREG(status->st_mode) && (fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_RDONLY;
+// A file that is only read was there before the container, and so were devices; they stay their owner's.
+static bool is_for_the_program(int descriptor, const struct stat *status) {
+    switch (status->st_mode & S_IFMT) {
+        case S_IFREG: return (fcntl(descriptor, F_GETFL) & O_ACCMODE) != O_RDONLY;
+        case S_IFCHR: return isatty(descriptor);
+        case S_IFIFO:
+        case S_IFSOCK: return true;
+        default: return false;
+    }
 }
 
 // A program that drops to its user opens /dev/stdout anew, which asks for permission on what lies behind it.
@@ -75,7 +81,7 @@ int own_stdio(struct stage *stage, const union argument *arguments) {
     for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++) {
         struct stat status;
         if (fstat(descriptor, &status) || status.st_uid == user) continue;
-        if (is_null_device(descriptor) || is_input_file(descriptor, &status)) continue;
+        if (!is_for_the_program(descriptor, &status)) continue;
         if (fchown(descriptor, user, (gid_t)-1) && errno != EINVAL && errno != EPERM && errno != EROFS)
             return fail(stage, errno, "give descriptor %d to user %u", descriptor, user);
     }

@@ -61,9 +61,9 @@ class Process:
         self.created = created
 
     def is_alive(self) -> bool:
-        """Whether it still runs; a zombie does not."""
+        """Whether it still runs; a zombie does not, unless only its first thread has ended."""
         fields = stat_fields(self.pid)
-        if fields is None or fields[0] in (b"Z", b"X"):
+        if fields is None or fields[0] == b"X" or (fields[0] == b"Z" and int(fields[17]) < 2):
             return False
         # A joined time namespace is allowed for when the time is recorded, which rounds it.
         return abs(int(fields[19]) - self.start_time) <= 1
@@ -117,6 +117,9 @@ class StateDirectory:
         opened = cls(root, container_id)
         owner = os.fstat(opened.descriptor)
         if owner.st_uid and os.geteuid() == 0:
+            from pyrun.caller import leave_session_keyring
+
+            leave_session_keyring()
             os.setgroups([])
             os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
             os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
@@ -239,6 +242,8 @@ class StateDirectory:
                 f"version {state.get('version')} of the state is not known; use the pyrun that made the container",
                 source=path,
             )
+        if os.fstat(self.descriptor).st_uid != os.geteuid() and not _is_sound(state):
+            raise StateDamaged("it is not what pyrun writes; remove the container with delete --force", source=path)
         return state
 
     def read_what_is_known(self) -> dict[str, Any]:
@@ -375,6 +380,23 @@ def check_id(container_id: str) -> None:
         raise PyrunError(f'invalid container ID format: "{container_id}"; use letters, digits and any of "_+-."')
     if len(container_id) > ID_LENGTH:
         raise PyrunError(f"the container's id is longer than {ID_LENGTH} characters")
+
+
+def _is_sound(state: dict[str, Any]) -> bool:
+    """Whether what another user could have written has the right types, and its cgroup is one, without traps in it."""
+    from pyrun_cgroups.placement import find_cgroup2
+
+    cgroup, annotations = state.get("cgroup"), state.get("annotations", {})
+    texts = [state.get(name, "") for name in ("ociVersion", "bundle", "rootfs")]
+    return (
+        isinstance(annotations, dict)
+        and all(isinstance(text, str) for text in [*texts, *annotations.values()])
+        and (cgroup is None or (isinstance(cgroup, str) and _is_below(cgroup, find_cgroup2())))
+    )
+
+
+def _is_below(path: str, directory: str | None) -> bool:
+    return directory is not None and path.startswith(f"{directory}/") and ".." not in path.split("/")
 
 
 def stat_fields(pid: int) -> list[bytes] | None:

@@ -110,7 +110,7 @@ def forge(runtime: UsersRuntime, victim: int, marker: str) -> str:
         "cgroupMount": CGROUPS,
         "cgroupsMade": 1,
         "pidNamespace": "host",
-        "newKeyring": True,
+        "keyring": None,
         "hooks": {"poststart": [hook], "poststop": [hook]},
     }
     config = {

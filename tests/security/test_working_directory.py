@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from support import configs, process
+from support import configs, process, strace
 from support.configs import Config
 from support.runtime import Container, MakeBundle, MakeContainer, Runtime, runtime_under_test
+from support.waiting import wait_until
 
 DESCRIPTORS = range(3, 21)
+CHDIR = {"x86_64": 80, "aarch64": 49}
 
 # Opens a directory at each of the numbers, and executes the rest of its arguments.
 LEAKING = f"""
@@ -88,28 +92,79 @@ def test_nothing_of_the_caller_is_open_while_it_waits(make_leaking: MakeContaine
     assert container.output == "/\n"
 
 
-@pytest.mark.pyrun_only("runc enters the directory at create")
-@pytest.mark.parametrize("target", ["root", "cwd", "fd/{canary}", "root{path}"])
-def test_directory_that_becomes_a_link_to_the_host(make_container: MakeContainer, canary: str, target: str) -> None:
-    """CVE-2024-21626: the check itself, which is that the kernel finds the directory below the container's root.
+def targets() -> pytest.MarkDecorator:
+    """Links of the host's procfs that lead out of any root."""
+    return pytest.mark.parametrize("target", ["root", "cwd", "fd/{canary}", "root{path}"])
 
-    With the host's PID namespace the image can name the root of a process of the host. What create has looked at is
-    exchanged for that before start, as somebody who shares the image could.
-    """
+
+def exchange(link: str, canary: str, target: str) -> None:
+    """Lets the image's link lead to the host, by a process of the host that the container can name."""
+    os.unlink(link)
+    directory = os.open(canary, os.O_RDONLY | os.O_DIRECTORY)
+    os.symlink(f"/proc/{os.getpid()}/" + target.format(canary=directory, path=canary), link)
+
+
+@pytest.fixture
+def linked(make_container: MakeContainer) -> Iterator[tuple[Container, str]]:
+    """A container in the host's PID namespace whose working directory is a link in its image; and the link."""
     container = make_container(configs.without_namespace(in_directory("/link"), "pid"))
     link = os.path.join(container.bundle.rootfs, "link")
     container.bundle.may_change.add("rootfs/link")
     os.symlink("/tmp", link)
+    before = set(os.listdir("/proc/self/fd"))
+    yield container, link
+    for name in set(os.listdir("/proc/self/fd")) - before:
+        with contextlib.suppress(OSError):
+            os.close(int(name))
+
+
+@targets()
+def test_directory_that_becomes_a_link_to_the_host_after_create(
+    linked: tuple[Container, str], canary: str, target: str
+) -> None:
+    """The init is in its working directory by then."""
+    container, link = linked
     container.created()
-    os.unlink(link)
-    directory = os.open(canary, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.symlink(f"/proc/{os.getpid()}/" + target.format(canary=directory, path=canary), link)
-        container.start().failed("cwd", "outside")
-    finally:
-        os.close(directory)
-    assert container.status == "stopped"
-    assert container.output == ""
+    exchange(link, canary, target)
+    container.start().succeeded()
+    container.wait_for_end()
+    assert container.output == "/tmp\n"
+
+
+@pytest.mark.skipif(not strace.available(), reason="strace is missing: apt-get install strace")
+@pytest.mark.pyrun_only("the system call is pyrun's own")
+@targets()
+def test_directory_that_becomes_a_link_to_the_host_during_create(
+    linked: tuple[Container, str], runtime: Runtime, case: str, canary: str, target: str
+) -> None:
+    """CVE-2024-21626: the check itself, which is that the kernel finds the directory below the container's root.
+
+    What create has looked at is exchanged just before it is entered, as somebody who shares the image could.
+    """
+    container, link = linked
+    container.bundle.seal()
+    # The first chdir enters the new root.
+    traced = strace.traced(runtime, case, "chdir:delay_enter=1000000:when=2", follow=True)
+    call = traced.start("create", "--bundle", container.bundle.path, container.id)
+    record = os.path.join(str(runtime.root), container.id, "process")
+    wait_until(lambda: os.path.exists(record), "the init has been made")
+    with open(record, encoding="ascii") as file:
+        pid = file.read().split()[0]
+    wait_until(lambda: _rests_before_chdir(pid), "the directory is to be entered")
+    exchange(link, canary, target)
+    result = call.wait()
+    assert result.status == 1
+    assert "cwd" in result.errors and "outside" in result.errors
+
+
+def _rests_before_chdir(pid: str) -> bool:
+    """Tells whether a process stays before that system call for a while."""
+    for _ in range(2):
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            if file.read().split()[0] != str(CHDIR[os.uname().machine]):
+                return False
+        time.sleep(0.05)
+    return True
 
 
 def test_program_by_a_descriptor(make_leaking: MakeContainer) -> None:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from support.snapshot import process_table
 from support.waiting import wait_for_exit, wait_until
 
 ROWS, COLUMNS = 30, 100
@@ -43,7 +43,7 @@ class Tmux:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._server in process_table():
+        with contextlib.suppress(subprocess.CalledProcessError):  # its last window has been closed
             self._tmux("kill-server")
         wait_for_exit(self._server)
 
@@ -64,6 +64,10 @@ class Tmux:
         """Gives the window another size."""
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
+    def size(self) -> str:
+        """Returns the rows and columns that the shell has."""
+        return self._tmux("display-message", "-p", "#{pane_height} #{pane_width}").strip()
+
     def split(self) -> None:
         """Splits the window, so that the shell has the left half of it."""
         self._tmux("split-window", "-d", "-h", "sleep 1000")
@@ -73,8 +77,8 @@ class Tmux:
         self._tmux("kill-pane")
 
     def lines(self) -> list[str]:
-        """Returns the lines on the screen that are not empty, without spaces at their ends."""
-        return [line.rstrip() for line in self._tmux("capture-pane", "-p").splitlines() if line.strip()]
+        """Returns the lines on the screen that are not empty, without the spaces around them."""
+        return [line.strip() for line in self._tmux("capture-pane", "-p").splitlines() if line.strip()]
 
     def wait_for(self, line: str) -> None:
         """Waits until there is such a line on the screen."""

@@ -214,7 +214,7 @@ def _description(config: Config, request: Request) -> dict[str, Any]:
         "cgroupMount": request.cgroup_mount,
         "cgroupsMade": 0 if cgroup is None else _missing_components(cgroup),
         "pidNamespace": "new" if is_new(config, "pid") else "joined" if has(config, "pid") else "host",
-        "newKeyring": request.new_keyring,
+        "keyring": request.keyring,
     }
     hooks = {kind: value for kind, value in (config.get("hooks") or {}).items() if kind.startswith("post") and value}
     if hooks:

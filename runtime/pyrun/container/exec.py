@@ -231,7 +231,7 @@ def _compile(config: Config, known: dict[str, Any], state: StateDirectory, optio
         known["bundle"],
         cgroup_mount=known.get("cgroupMount"),
         seccomp_cache=f"{os.path.dirname(state.path)}/@seccomp",
-        new_keyring=known.get("newKeyring", True),
+        keyring=known.get("keyring"),
     )
     problems = Problems()
     cgroup = _cgroup(known, options)

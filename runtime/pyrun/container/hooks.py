@@ -129,8 +129,11 @@ def _environment(hook: Hook) -> dict[bytes, bytes]:
 
 def _environment_of_caller() -> list[bytes]:
     """The interpreter may have added LC_CTYPE to its own (PEP 538)."""
-    with open("/proc/self/environ", "rb") as file:
-        return file.read().split(b"\0")
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except PermissionError:
+        return []  # root acts for a container's owner, whom root's environment is none of the business
 
 
 def _inheritable_descriptors() -> list[int]:

@@ -27,7 +27,7 @@ class Request:
         own_cgroup: pyrun's own cgroup below that mount; relative cgroup paths start beside it.
         seccomp_cache: directory of compiled filters, or None.
         no_pivot: cover the old root instead of pivoting away from it (for a root in an initramfs).
-        new_keyring: give the container a session keyring of its own.
+        keyring: name of the container's session keyring, or None to keep the caller's.
         listen_descriptors: how many descriptors of socket activation the program gets, from 3 on.
         listen_names: their names as LISTEN_FDNAMES has them, or "".
         notify_directory: absolute path of the directory of the socket for notifications, or None.
@@ -41,9 +41,9 @@ class Request:
         "cgroup_denied",
         "cgroup_mount",
         "container_id",
+        "keyring",
         "listen_descriptors",
         "listen_names",
-        "new_keyring",
         "no_pivot",
         "notify_directory",
         "own_cgroup",
@@ -59,7 +59,7 @@ class Request:
         own_cgroup: str = "/",
         seccomp_cache: str | None = None,
         no_pivot: bool = False,
-        new_keyring: bool = True,
+        keyring: str | None = "_ses.ID",
         listen_descriptors: int = 0,
         listen_names: str = "",
         notify_directory: str | None = None,
@@ -72,7 +72,7 @@ class Request:
         self.own_cgroup = own_cgroup
         self.seccomp_cache = seccomp_cache
         self.no_pivot = no_pivot
-        self.new_keyring = new_keyring
+        self.keyring = keyring
         self.listen_descriptors = listen_descriptors
         self.listen_names = listen_names
         self.notify_directory = notify_directory

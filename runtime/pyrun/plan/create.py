@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pyrun.caller import this_caller
 from pyrun.errors import PyrunError
 from pyrun.plan import (
@@ -94,6 +96,8 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
         process.open_terminal(plan, config)
     kernel.set_all(plan, config)
     process.find_program(plan, config)
+    namespaces.join_pid_namespace(plan, config)
+    process.drop_privileges(plan, config)
     namespaces.enter_pid_namespace(plan, config)
     process.attach_terminal(plan, config)
     plan.add("wait_at_gate", "")
@@ -101,7 +105,6 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
 
 def _plan_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     process.limit(plan, config)
-    process.drop_privileges(plan, config)
     _plan_hooks_on_start(plan, config, request)
     process.filter_system_calls(plan, config, request, problems)
     process.execute(plan, config, request)
@@ -145,8 +148,9 @@ def request_for(
     """Return a request for this host: the one place where compiling looks at it.
 
     Args:
-        container_id, bundle, seccomp_cache, no_pivot, new_keyring, listen_descriptors, listen_names,
-        notify_directory: as in :class:`Request`.
+        container_id, bundle, seccomp_cache, no_pivot, listen_descriptors, listen_names, notify_directory: as in
+            :class:`Request`.
+        new_keyring: give the container a session keyring of its own.
         rootless: "true", "false" or "auto": whether a container may be without a cgroup of its own.
     """
     caller = this_caller()
@@ -160,10 +164,15 @@ def request_for(
         own_cgroup=own_cgroup,
         seccomp_cache=seccomp_cache,
         no_pivot=no_pivot,
-        new_keyring=new_keyring,
+        keyring=_keyring(container_id) if new_keyring else None,
         listen_descriptors=listen_descriptors,
         listen_names=listen_names,
         notify_directory=notify_directory,
         caller=caller,
         cgroup_denied=may_be_denied and not (mount and placement.may_have_sibling(mount, own_cgroup)),
     )
+
+
+def _keyring(container_id: str) -> str:
+    """Return a name that nobody guesses: who knows it, and has the user id of the container's root, can join."""
+    return f"_ses.{container_id}.{os.urandom(8).hex()}"

@@ -31,7 +31,7 @@ def compile_exec(
     plan.add("find_container", "")
     if cgroup is not None:
         plan.add("open_cgroup", "", request.cgroup_mount or "", cgroup, int(replaceable))
-    process.prepare_outside(plan, config, descends_early=True)
+    process.prepare_outside(plan, config)
     if config["process"].get("apparmorProfile") or config["process"].get("selinuxLabel"):
         from pyrun.plan.labels import set_label
 

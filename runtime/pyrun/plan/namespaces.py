@@ -86,6 +86,12 @@ def enter_all(plan: Plan, config: Config) -> None:
     become_root(plan, config)
 
 
+def join_pid_namespace(plan: Plan, config: Config) -> None:
+    """Add the joining of a PID namespace, which takes privileges; only children are in it."""
+    if _enters_pid_late(config):
+        plan.add("join_pid_namespace", "/linux/namespaces")
+
+
 def enter_pid_namespace(plan: Plan, config: Config) -> None:
     """Add the entering of a joined PID namespace, once nothing of the host can be seen from there any more."""
     if _enters_pid_late(config):

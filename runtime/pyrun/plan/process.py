@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pyrun.plan.namespaces import has
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrun.plan import Config, Problems, Request
@@ -33,19 +31,13 @@ DEFAULT_UMASK = 0o022
 NOTIFY_DIRECTORY, NOTIFY_SOCKET = "/run/notify", "notify.sock"
 
 
-def prepare_outside(plan: Plan, config: Config, *, descends_early: bool = False) -> None:
-    """Add what only the outer stage may do: the OOM score, and hard limits that are above those of the caller.
-
-    Args:
-        descends_early: whether the limits are set when CAP_SYS_RESOURCE is gone, as it is in a user namespace.
-    """
+def prepare_outside(plan: Plan, config: Config) -> None:
+    """Add what only the outer stage may do: the OOM score, and hard limits that are above those of the caller."""
     process = config["process"]
     if process.get("oomScoreAdj") is not None:
         plan.add("set_oom_score_adj", "/process/oomScoreAdj", str(process["oomScoreAdj"]))
-    if descends_early or has(config, "user"):
-        for number, limit in enumerate(process.get("rlimits") or ()):
-            pointer = f"/process/rlimits/{number}/hard"
-            plan.add("raise_resource_limit", pointer, RESOURCES[limit["type"]], limit["hard"])
+    for number, limit in enumerate(process.get("rlimits") or ()):
+        plan.add("raise_resource_limit", f"/process/rlimits/{number}/hard", RESOURCES[limit["type"]], limit["hard"])
 
 
 def open_session(plan: Plan, config: Config, request: Request) -> None:
@@ -56,8 +48,8 @@ def open_session(plan: Plan, config: Config, request: Request) -> None:
 
 def join_keyring(plan: Plan, request: Request) -> None:
     """Add the session keyring: a new one, or the container's, which has the same name."""
-    if request.new_keyring:
-        plan.add("join_session_keyring", "", f"_ses.{request.container_id}")
+    if request.keyring:
+        plan.add("join_session_keyring", "", request.keyring)
 
 
 def make_cwd(plan: Plan, config: Config) -> None:

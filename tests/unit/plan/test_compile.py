@@ -34,15 +34,16 @@ def test_privileges_are_dropped_in_the_only_order_that_works() -> None:
         process=process(noNewPrivileges=True, rlimits=[{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2}])
     )
     names = names_of(compile_for_test(config))
-    assert names[names.index("wait_at_gate") + 1 :] == [
-        "set_resource_limit",
-        "set_umask",
+    assert names[names.index("find_program") + 1 :] == [
         "limit_bounding_set",
         "change_directory",
         "set_identity",
         "change_directory",
         "set_capabilities",
         "set_no_new_privileges",
+        "wait_at_gate",
+        "set_resource_limit",
+        "set_umask",
         "execute_program",
     ]
 
