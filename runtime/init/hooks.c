@@ -50,11 +50,12 @@ static void become_hook(const struct stage *stage, const struct hook *hook) {
     bool created = stage->control < 0;  // with the working directory and the umask of the program
     setsid();
     if (!created) umask(DEFAULT_UMASK);
+    int error = 0;
     if ((created || stage->root < 0 || !fchdir(stage->root)) && dup2(hook->input, STDIN_FILENO) >= 0 &&
         dup2(hook->output, STDOUT_FILENO) >= 0 && dup2(hook->output, STDERR_FILENO) >= 0 &&
-        !syscall(SYS_close_range, STDERR_FILENO + 1U, UINT_MAX, CLOSE_RANGE_CLOEXEC))
+        !syscall(SYS_close_range, STDERR_FILENO + 1U, UINT_MAX, CLOSE_RANGE_CLOEXEC) && !(error = filter_hook(stage)))
         execve(hook->path, hook->words, hook->environment);
-    int error = errno;
+    if (!error) error = errno;
     (void)!write(hook->refusal[1], &error, sizeof error);
     _exit(1);
 }

@@ -68,6 +68,11 @@ struct birth {
     int pidfd, socket;
 };
 
+struct seccomp_filter {
+    uint64_t flags;
+    struct bytes program;
+};
+
 // Everything that one operation leaves for a later one; -1 stands for a descriptor that is not open.
 struct stage {
     struct plan plan;
@@ -96,6 +101,7 @@ struct stage {
     int terminal;       // the slave of a pseudo-terminal that is to become the controlling terminal
     int procfs;         // private detached procfs
     int empty;   // detached empty read-only tmpfs that masks directories
+    struct seccomp_filter filter_of_hooks;  // on start
     bool in_directory, refused_directory;
     char *program;
     char *home;  // "HOME=..." to add to the environment
@@ -140,6 +146,9 @@ int write_id_maps(struct stage *stage, pid_t process, const union argument *argu
 
 // covers.c
 int remember_mount(struct stage *stage, const char *destination, int tree);
+
+// privileges.c: returns 0 or an error number.
+int filter_hook(const struct stage *stage);
 
 // record.c
 int start_time(const struct stage *stage, pid_t process, long long *ticks);
@@ -242,6 +251,7 @@ OPERATION(set_no_new_privileges);
 OPERATION(limit_bounding_set);
 OPERATION(set_identity);
 OPERATION(set_capabilities);
+OPERATION(keep_seccomp_for_hooks);
 OPERATION(load_seccomp);
 // program.c
 OPERATION(find_home);

@@ -73,6 +73,7 @@ const struct operation operations[] = {
     // init, on start
     ENTRY(set_resource_limit, "uuu"),
     ENTRY(set_umask, "u"),
+    ENTRY(keep_seccomp_for_hooks, "ub"),
     ENTRY(load_seccomp, "ub"),
     ENTRY(execute_program, "llu"),
 };

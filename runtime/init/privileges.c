@@ -93,10 +93,26 @@ int set_capabilities(struct stage *stage, const union argument *arguments) {
     return 0;
 }
 
+// Returns 0, or the reason why not.
+static int apply_seccomp(const struct seccomp_filter *filter) {
+    struct sock_fprog program = {.len = (unsigned short)(filter->program.length / sizeof(struct sock_filter)),
+                                 .filter = (struct sock_filter *)(uintptr_t)filter->program.data};
+    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter->flags, &program);
+    return result < 0 ? errno : result > 0 ? EBUSY : 0;
+}
+
+// For hooks that come from the image: each loads it into its own process, so that the init itself is not filtered yet.
+int keep_seccomp_for_hooks(struct stage *stage, const union argument *arguments) {
+    stage->filter_of_hooks = (struct seccomp_filter){arguments[0].number, arguments[1].bytes};
+    return 0;
+}
+
+int filter_hook(const struct stage *stage) {
+    return stage->filter_of_hooks.program.length ? apply_seccomp(&stage->filter_of_hooks) : 0;
+}
+
 int load_seccomp(struct stage *stage, const union argument *arguments) {
-    struct bytes filter = arguments[1].bytes;
-    struct sock_fprog program = {.len = (unsigned short)(filter.length / sizeof(struct sock_filter)),
-                                 .filter = (struct sock_filter *)(uintptr_t)filter.data};
-    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, arguments[0].number, &program);
-    return result ? fail(stage, result > 0 ? EBUSY : errno, "load the seccomp filter") : 0;
+    const struct seccomp_filter filter = {arguments[0].number, arguments[1].bytes};
+    int error = apply_seccomp(&filter);
+    return error ? fail(stage, error, "load the seccomp filter") : 0;
 }

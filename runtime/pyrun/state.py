@@ -130,7 +130,7 @@ class StateDirectory:
         """Make and lock the directory of a new container.
 
         Raises:
-            PyrunError: the id is malformed or taken.
+            PyrunError: the id is malformed or taken, or the directory is another user's, who could put a plan there.
             OSError: the directory can't be made.
         """
         check_id(container_id)
@@ -140,12 +140,14 @@ class StateDirectory:
             os.makedirs(root, 0o700 | sticky, exist_ok=True)
         except FileExistsError:
             raise PyrunError(f"{root}: not a directory; name another with --root") from None
+        _check_owner(root, os.stat(root).st_uid)
         try:
             os.mkdir(f"{root}/{container_id}", 0o700)
         except FileExistsError:
             raise PyrunError(f'container with given ID already exists: "{container_id}"') from None
         try:
             made = cls(root, container_id)
+            _check_owner(made.path, os.fstat(made.descriptor).st_uid)
             made.lock()
         except BaseException:
             os.rmdir(f"{root}/{container_id}")
@@ -393,6 +395,11 @@ def _is_sound(state: dict[str, Any]) -> bool:
         and all(isinstance(text, str) for text in [*texts, *annotations.values()])
         and (cgroup is None or (isinstance(cgroup, str) and _is_below(cgroup, find_cgroup2())))
     )
+
+
+def _check_owner(path: str, owner: int) -> None:
+    if owner not in (0, os.geteuid()):
+        raise PyrunError(f"{path} belongs to user {owner}; name a directory of your own with --root")
 
 
 def _is_below(path: str, directory: str | None) -> bool:

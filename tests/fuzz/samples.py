@@ -151,6 +151,7 @@ def hooks(bundle: str) -> Config:
     config = configs.default()
     kinds = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
     config["hooks"] = {kind: [{"path": "/bin/true"}] for kind in kinds}
+    config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
     config["hooks"]["createContainer"].append({"path": "/bin/cat", "args": ["cat"], "env": ["A=b"], "timeout": 5})
     return config
 

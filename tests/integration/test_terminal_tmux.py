@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import termios
 from collections.abc import Iterator
 
 import pytest
@@ -193,8 +194,6 @@ def test_pyrun_that_is_stopped(window: Tmux, inside: Inside) -> None:
 
 def is_raw(pid: int) -> bool:
     """Tells whether the standard input of a process is a terminal in raw mode."""
-    import termios
-
     descriptor = os.open(f"/proc/{pid}/fd/0", os.O_RDONLY | os.O_NOCTTY)
     try:
         return not termios.tcgetattr(descriptor)[3] & termios.ICANON

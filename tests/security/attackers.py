@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ SOURCES = os.path.dirname(os.path.abspath(__file__))
 
 # Container root's id outside of its user namespace, as `support.configs.with_user_namespace` maps it.
 MAPPED_ROOT = 100000
+# What an image may have where a device is expected: see `plant`.
+PLANTED = ["link", "climbing link", "hard link", "socket", "fifo", "another device"]
 CAPABILITY_SETS = ("bounding", "effective", "permitted")
 
 
@@ -62,6 +66,25 @@ def with_capabilities(config: Config, *names: str) -> Config:
     """Gives the container's program these capabilities and no others; returns `config`."""
     config["process"]["capabilities"] = {kind: list(names) for kind in CAPABILITY_SETS}
     return config
+
+
+def plant(path: str, kind: str, canary: str) -> None:
+    """Puts something at `path` that leads to the canary, or is no device."""
+    if os.path.lexists(path):
+        os.unlink(path)
+    if kind == "link":
+        os.symlink(f"{canary}/secret", path)
+    elif kind == "climbing link":
+        os.symlink("../" * 20 + f"{canary}/secret".lstrip("/"), path)
+    elif kind == "hard link":
+        os.link(f"{canary}/secret", path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 11))
 
 
 def plant_program(bundle: Bundle, kind: str, target: str) -> None:

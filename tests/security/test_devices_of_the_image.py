@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-import socket
-import stat
 import subprocess
 
 import pytest
 
+from security.attackers import PLANTED, plant
 from security.conftest import SECRET
 from support import configs
 from support.bundle import Bundle
@@ -25,28 +24,6 @@ def with_dev_of_the_image(script: str) -> Config:
     config["root"]["readonly"] = False
     config["process"]["user"] = {"uid": USER, "gid": USER}
     return config
-
-
-def plant(path: str, kind: str, canary: str) -> None:
-    """Puts something at `path` that leads to the canary, or is no device."""
-    if os.path.lexists(path):
-        os.unlink(path)
-    if kind == "link":
-        os.symlink(f"{canary}/secret", path)
-    elif kind == "climbing link":
-        os.symlink("../" * 20 + f"{canary}/secret".lstrip("/"), path)
-    elif kind == "hard link":
-        os.link(f"{canary}/secret", path)
-    elif kind == "socket":
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
-    elif kind == "fifo":
-        os.mkfifo(path)
-    else:
-        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 11))
-
-
-PLANTED = ["link", "climbing link", "hard link", "socket", "fifo", "another device"]
 
 
 @pytest.mark.pyrun_only("runc 1.1.5 takes it over")

@@ -97,25 +97,26 @@ def targets() -> pytest.MarkDecorator:
     return pytest.mark.parametrize("target", ["root", "cwd", "fd/{canary}", "root{path}"])
 
 
-def exchange(link: str, canary: str, target: str) -> None:
-    """Lets the image's link lead to the host, by a process of the host that the container can name."""
-    os.unlink(link)
+@contextlib.contextmanager
+def exchanged(link: str, canary: str, target: str) -> Iterator[None]:
+    """Lets the image's link lead to the host meanwhile, by a process of the host that the container can name."""
     directory = os.open(canary, os.O_RDONLY | os.O_DIRECTORY)
+    os.unlink(link)
     os.symlink(f"/proc/{os.getpid()}/" + target.format(canary=directory, path=canary), link)
+    try:
+        yield
+    finally:
+        os.close(directory)
 
 
 @pytest.fixture
-def linked(make_container: MakeContainer) -> Iterator[tuple[Container, str]]:
+def linked(make_container: MakeContainer) -> tuple[Container, str]:
     """A container in the host's PID namespace whose working directory is a link in its image; and the link."""
     container = make_container(configs.without_namespace(in_directory("/link"), "pid"))
     link = os.path.join(container.bundle.rootfs, "link")
     container.bundle.may_change.add("rootfs/link")
     os.symlink("/tmp", link)
-    before = set(os.listdir("/proc/self/fd"))
-    yield container, link
-    for name in set(os.listdir("/proc/self/fd")) - before:
-        with contextlib.suppress(OSError):
-            os.close(int(name))
+    return container, link
 
 
 @targets()
@@ -125,9 +126,9 @@ def test_directory_that_becomes_a_link_to_the_host_after_create(
     """The init is in its working directory by then."""
     container, link = linked
     container.created()
-    exchange(link, canary, target)
-    container.start().succeeded()
-    container.wait_for_end()
+    with exchanged(link, canary, target):
+        container.start().succeeded()
+        container.wait_for_end()
     assert container.output == "/tmp\n"
 
 
@@ -151,8 +152,8 @@ def test_directory_that_becomes_a_link_to_the_host_during_create(
     with open(record, encoding="ascii") as file:
         pid = file.read().split()[0]
     wait_until(lambda: _rests_before_chdir(pid), "the directory is to be entered")
-    exchange(link, canary, target)
-    result = call.wait()
+    with exchanged(link, canary, target):
+        result = call.wait()
     assert result.status == 1
     assert "cwd" in result.errors and "outside" in result.errors
 

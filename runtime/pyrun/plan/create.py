@@ -105,7 +105,7 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
 
 def _plan_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     process.limit(plan, config)
-    _plan_hooks_on_start(plan, config, request)
+    _plan_hooks_on_start(plan, config, request, problems)
     process.filter_system_calls(plan, config, request, problems)
     process.execute(plan, config, request)
 
@@ -117,11 +117,11 @@ def _plan_hooks_before_pivot(plan: Plan, config: Config, request: Request) -> No
         hooks.before_pivot(plan, config, request)
 
 
-def _plan_hooks_on_start(plan: Plan, config: Config, request: Request) -> None:
+def _plan_hooks_on_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     if config.get("hooks"):
         from pyrun.plan import hooks
 
-        hooks.on_start(plan, config, request)
+        hooks.on_start(plan, config, request, problems)
 
 
 def compile_bundle(bundle: str, container_id: str = "ID") -> Plan:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from pyrun.jsontext import encode_compactly
-from pyrun.plan.process import environment_of
+from pyrun.plan.process import environment_of, filter_system_calls
 from pyrun.state import CREATED, CREATING, OCI_VERSION, hook_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrun.plan import Config, Request
+    from pyrun.plan import Config, Problems, Request
     from pyrun.plan.operations import Plan
 
 
@@ -20,8 +20,10 @@ def before_pivot(plan: Plan, config: Config, request: Request) -> None:
     _run(plan, config, request, "createContainer", CREATING)
 
 
-def on_start(plan: Plan, config: Config, request: Request) -> None:
-    """Add the startContainer hooks; they come from the image, so they get no more privileges than the program."""
+def on_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
+    """Add the startContainer hooks; they come from the image, so they may do no more than the program."""
+    if config["hooks"].get("startContainer"):
+        filter_system_calls(plan, config, request, problems, "keep_seccomp_for_hooks")
     _run(plan, config, request, "startContainer", CREATED)
 
 

@@ -91,6 +91,7 @@ OPERATIONS = {
     "wait_at_gate": (INIT, "", ()),
     "set_resource_limit": (START, "uuu", ("resource", "soft", "hard")),
     "set_umask": (START, "u", ("umask",)),
+    "keep_seccomp_for_hooks": (START, "ub", ("flags", "filter")),
     "load_seccomp": (START, "ub", ("flags", "filter")),
     "execute_program": (START, "llu", ("args", "env", "listen_descriptors")),
 }

@@ -127,8 +127,10 @@ def drop_privileges(plan: Plan, config: Config) -> None:
         plan.add("set_no_new_privileges", "/process/noNewPrivileges")
 
 
-def filter_system_calls(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
-    """Add the seccomp filter, the last thing before the program."""
+def filter_system_calls(
+    plan: Plan, config: Config, request: Request, problems: Problems, operation: str = "load_seccomp"
+) -> None:
+    """Add the seccomp filter, the last thing before the program; another operation has the same for hooks."""
     profile = (config.get("linux") or {}).get("seccomp")
     if not profile:
         return
@@ -140,7 +142,7 @@ def filter_system_calls(plan: Plan, config: Config, request: Request, problems: 
     except PyrunError as error:
         problems.add(error.pointer or "/linux/seccomp", error.message)
     else:
-        plan.add("load_seccomp", "/linux/seccomp", flags, program)
+        plan.add(operation, "/linux/seccomp", flags, program)
 
 
 def execute(plan: Plan, config: Config, request: Request) -> None:

@@ -53,6 +53,7 @@ STRICTER: dict[str, tuple[object, str]] = {
     "/hooks/*/*/path": ("hook", "config.md: an absolute path"),
     "/hooks/*/*/timeout": (2**63, "runc keeps it in 64 bits"),
     "/annotations/": ("x", "config.md: names are not empty"),
+    "/linux/sysctl/": (1, "a value is a string, whatever its name"),
     "/linux/namespaces/*/path": ("run/netns", "config-linux.md: an absolute path"),
     "/linux/timeOffsets/*/nanosecs": (10**9, "the kernel's range"),
     "/linux/devices/*/path": ("null", "config-linux.md: the full path"),
