@@ -7,6 +7,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,13 @@ from support.terminal import Master, Receiver, with_terminal
 from support.waiting import wait_until
 
 TERMINAL_MAJOR = 136
+CASES: list[Any] = [(name, kind) for name in ("console", "ptmx", "tty") for kind in (*PLANTED, "directory")]
+CASES.remove(("console", "hard link"))
+CASES.append(
+    pytest.param("console", "hard link", marks=pytest.mark.pyrun_only("runc 1.1.5 changes the mode of that file"))
+)
+DEV = pytest.param("dev", marks=pytest.mark.pyrun_only("runc 1.1.5 makes and removes files there (CVE-2026-41579)"))
+CONSOLE = pytest.param(["console"], marks=pytest.mark.pyrun_only("runc 1.1.5 leaves something of a failed create"))
 
 
 def with_dev_of_the_image(*without: str) -> Config:
@@ -64,9 +72,7 @@ def check_terminal(container: Container) -> None:
     assert os.path.basename(console[4]).startswith("console")  # other names are of the races
 
 
-@pytest.mark.parametrize("kind", [*PLANTED, "directory"])
-@pytest.mark.parametrize("name", ["console", "ptmx", "tty"])
-@pytest.mark.pyrun_only("runc 1.1.5 replaces what stands there")
+@pytest.mark.parametrize("name, kind", CASES)
 def test_names_in_the_image(make_container: MakeContainer, canary: str, scratch: str, name: str, kind: str) -> None:
     """CVE-2025-52565 of runc, CVE-2026-88264 and CVE-2026-88265 of crun: /dev/console leads to a file of the host."""
     container = make_container(with_dev_of_the_image())
@@ -84,7 +90,6 @@ def test_names_in_the_image(make_container: MakeContainer, canary: str, scratch:
 
 
 @pytest.mark.parametrize("kind", [*PLANTED, "link to a directory", "fake"])
-@pytest.mark.pyrun_only("runc 1.1.5 opens what stands there")
 def test_no_devpts_but_what_the_image_has(make_container: MakeContainer, canary: str, scratch: str, kind: str) -> None:
     """Without a devpts of its own, the container gets no terminal, whatever the image calls one."""
     container = make_container(with_dev_of_the_image("/dev/pts"))
@@ -102,9 +107,8 @@ def test_no_devpts_but_what_the_image_has(make_container: MakeContainer, canary:
     assert create(container, os.path.join(scratch, "console")) is None
 
 
-@pytest.mark.parametrize("name", ["dev", "dev/pts"])
+@pytest.mark.parametrize("name", [DEV, "dev/pts"])
 @pytest.mark.parametrize("target", ["canary", "climbing"])
-@pytest.mark.pyrun_only("runc 1.1.5 makes and removes files there (CVE-2026-41579)")
 def test_directory_that_is_a_link(
     make_container: MakeContainer, canary: str, scratch: str, name: str, target: str
 ) -> None:
@@ -157,7 +161,6 @@ def intruder(make_container: MakeContainer, script: str, host_file: str) -> Cont
 
 
 @pytest.mark.parametrize("kind", sorted(CHANGES))
-@pytest.mark.pyrun_only("runc 1.1.5 opens what stands there")
 def test_exec_into_a_container_that_has_replaced_its_multiplexer(
     make_container: MakeContainer, scratch: str, host_file: str, kind: str
 ) -> None:
@@ -183,8 +186,7 @@ def test_exec_with_a_console_that_leads_elsewhere(make_container: MakeContainer,
     reap_orphans()
 
 
-@pytest.mark.parametrize("names", [["console"], ["ptmx"], ["pts"], ["console", "ptmx", "pts"]])
-@pytest.mark.pyrun_only("runc 1.1.5 loses the race (CVE-2025-52565)")
+@pytest.mark.parametrize("names", [CONSOLE, ["ptmx"], ["pts"], ["console", "ptmx", "pts"]])
 def test_race(
     runtime: Runtime, make_bundle: MakeBundle, racer: str, canary: str, scratch: str, names: list[str]
 ) -> None:
