@@ -127,6 +127,7 @@ static bool is_own_user_namespace(const struct stage *stage) {
 int enter_namespaces(struct stage *stage, const union argument *arguments) {
     int types = (int)arguments[0].number;
     if (types & CLONE_NEWUSER && is_own_user_namespace(stage)) types &= ~CLONE_NEWUSER;
+    if (types & CLONE_NEWUSER && drop_groups(stage)) return -1;
     if (types && setns(stage->container, types))
         return errno == ESRCH ? fail(stage, 0, "container not running")
                               : fail(stage, errno, "join the container's namespaces");

@@ -155,6 +155,7 @@ int start_time(const struct stage *stage, pid_t process, long long *ticks);
 int write_process_record(struct stage *stage, pid_t process, long long ticks);
 
 // namespaces.c
+int drop_groups(struct stage *stage);
 int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *birth);
 
 // program.c: a list as execve(2) takes it, and behind it entries of the environment that were found out here, or NULL.

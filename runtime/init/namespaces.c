@@ -53,10 +53,16 @@ int open_namespace(struct stage *stage, const union argument *arguments) {
     return 0;
 }
 
+// Who has joined a user namespace that denies setgroups(2) could not give up the caller's any more.
+int drop_groups(struct stage *stage) {
+    return setgroups(0, NULL) && errno != EPERM ? fail(stage, errno, "drop the groups") : 0;
+}
+
 int join_namespaces(struct stage *stage, const union argument *arguments) {
     for (unsigned i = 0; i < stage->namespace_count; i++) {
         struct opened_namespace *each = &stage->namespaces[i];
         if (!(arguments[0].number & (unsigned)each->type)) continue;
+        if (each->type == CLONE_NEWUSER && drop_groups(stage)) return -1;
         if (setns(each->descriptor, each->type))
             return fail(stage, errno, "join the %s namespace", namespace_name(each->type));
         if (each->type == CLONE_NEWTIME) stage->joined_time = true;
@@ -213,7 +219,7 @@ int enter_pid_namespace(struct stage *stage, const union argument *arguments) {
 // In a user namespace the init has every capability but, until now, an id that the namespace does not map.
 int become_root(struct stage *stage, const union argument *arguments) {
     (void)arguments;
-    if (setgroups(0, NULL) && errno != EPERM) return fail(stage, errno, "drop the groups");
+    if (drop_groups(stage)) return -1;
     if (setresgid(0, 0, 0)) return fail(stage, errno, "become group 0");
     if (setresuid(0, 0, 0)) return fail(stage, errno, "become user 0");
     // A change of ids makes the process as dumpable as fs.suid_dumpable says.

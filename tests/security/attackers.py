@@ -25,11 +25,14 @@ PLANTED = ["link", "climbing link", "hard link", "socket", "fifo", "another devi
 CAPABILITY_SETS = ("bounding", "effective", "permitted")
 
 
-def compile_attacker(name: str, directory: str) -> str:
-    """Compiles NAME.c of this folder into `directory`, statically, so that it runs anywhere; returns its path."""
+def compile_attacker(name: str, directory: str, *kind: str) -> str:
+    """Compiles NAME.c of this folder into `directory`; returns its path.
+
+    Without options for another `kind` it is linked statically, so that it runs anywhere.
+    """
     output = os.path.join(directory, name)
     source = os.path.join(SOURCES, f"{name}.c")
-    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static"]
+    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", *(kind or ("-static",))]
     subprocess.run(["gcc", *flags, source, "-o", output], check=True)
     return output
 

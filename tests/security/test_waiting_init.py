@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A created container waits, perhaps for long, where others may trace it: it has no more rights than its program.
+
+Root with CAP_SYS_PTRACE in a joined PID namespace, or brought in by exec, can make it do whatever it has the right to.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from security.attackers import with_capabilities
+from support import configs, process
+from support.runtime import Container, MakeContainer
+from support.waiting import wait_for_exit
+
+CAPABILITIES = ["CAP_CHOWN", "CAP_SYS_PTRACE"]
+USER, GROUP, ADDITIONAL = 1000, 1001, 1002
+
+
+def created(make_container: MakeContainer, kind: str) -> Container:
+    """Creates a container whose PID namespace is new, the host's, or that of another container."""
+    config = with_capabilities(configs.default("/bin/sleep", "1000"), *CAPABILITIES)
+    config["process"]["user"] = {"uid": USER, "gid": GROUP, "additionalGids": [ADDITIONAL]}
+    if kind == "joined":
+        holder = make_container(configs.default("/bin/sleep", "1000"), "holder").started()
+        config = configs.with_namespace(config, "pid", f"/proc/{holder.pid}/ns/pid")
+    elif kind == "host":
+        config = configs.without_namespace(config, "pid")
+    return make_container(config, "waiting").created()
+
+
+@pytest.mark.parametrize("kind", ["new", "joined", "host"])
+def test_privileges_at_the_gate(make_container: MakeContainer, kind: str) -> None:
+    container = created(make_container, kind)
+    pid = container.pid
+    status = process.status(pid)
+    container.delete("--force").succeeded()
+    wait_for_exit(pid)  # reaped, so that a joined PID namespace can end
+    assert status["Uid"].split() == [str(USER)] * 4
+    assert status["Gid"].split() == [str(GROUP)] * 4
+    assert status["Groups"].split() == [str(ADDITIONAL)]
+    assert status["NoNewPrivs"] == "1"
+    for name in ("CapPrm", "CapBnd"):
+        assert process.capability_names(status[name]) == CAPABILITIES, name
+    assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
