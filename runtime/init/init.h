@@ -188,6 +188,7 @@ OPERATION(prepare_pid_namespace);
 OPERATION(join_pid_namespace);
 OPERATION(enter_pid_namespace);
 OPERATION(go_on_inside);
+OPERATION(await_go);
 OPERATION(become_root);
 // exec.c
 OPERATION(find_container);

@@ -65,6 +65,8 @@ int join_namespaces(struct stage *stage, const union argument *arguments) {
         if (each->type == CLONE_NEWUSER && drop_groups(stage)) return -1;
         if (setns(each->descriptor, each->type))
             return fail(stage, errno, "join the %s namespace", namespace_name(each->type));
+        // A change of credentials makes the process as dumpable as fs.suid_dumpable says; its clone may be seen inside.
+        if (each->type == CLONE_NEWUSER) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         if (each->type == CLONE_NEWTIME) stage->joined_time = true;
         close_descriptor(&each->descriptor);
     }
@@ -168,13 +170,26 @@ static int find_namespace(const struct stage *stage, int type) {
     return -1;
 }
 
-// A child, pyrun's too, takes over: only a child is in a PID namespace that its parent has joined.
+// A child, pyrun's too, takes over: only a child is in a PID namespace that its parent has joined. It begins when pyrun
+// has been told of it, so that nothing that it says comes before that.
 static int go_on_in_child(struct stage *stage) {
     struct clone_args clone = {.flags = CLONE_PARENT};
+    int pair[2];
+    char byte = 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return fail(stage, errno, "make a socket");
     long process = syscall(SYS_clone3, &clone, sizeof clone);
     if (process < 0) return fail(stage, errno, "enter the pid namespace");
-    if (process == 0) return expect(stage->control, "go");
-    _exit(report(stage, "pid %ld", process) ? 1 : 0);
+    if (process > 0)
+        _exit(report(stage, "pid %ld", process) || send(pair[1], &byte, 1, MSG_NOSIGNAL) != 1 ? 1 : 0);
+    close(pair[1]);
+    bool told = read(pair[0], &byte, 1) == 1;
+    close(pair[0]);
+    return told ? 0 : -1;
+}
+
+int await_go(struct stage *stage, const union argument *arguments) {
+    (void)arguments;
+    return expect(stage->control, "go");
 }
 
 // From here on the container's processes see this one: CVE-2016-9962, CVE-2024-21626.
@@ -187,7 +202,7 @@ int go_on_inside(struct stage *stage, const union argument *arguments) {
 
 static int go_on_in_pid_namespace(struct stage *stage, int namespace) {
     if (setns(namespace, CLONE_NEWPID)) return fail(stage, errno, "join the pid namespace");
-    return go_on_in_child(stage);
+    return go_on_in_child(stage) || expect(stage->control, "go") ? -1 : 0;
 }
 
 // A joined PID namespace has processes that may be allowed to trace the init, and to see the host through it. So where
@@ -213,7 +228,7 @@ int join_pid_namespace(struct stage *stage, const union argument *arguments) {
 int enter_pid_namespace(struct stage *stage, const union argument *arguments) {
     if (stage->pid_namespace < 0) return 0;
     stage->pid_namespace = -1;
-    return go_on_inside(stage, arguments) ? -1 : new_session(stage, arguments);
+    return go_on_inside(stage, arguments) || await_go(stage, arguments) ? -1 : new_session(stage, arguments);
 }
 
 // In a user namespace the init has every capability but, until now, an id that the namespace does not map.

@@ -69,6 +69,7 @@ const struct operation operations[] = {
     ENTRY(enter_pid_namespace, ""),
     ENTRY(go_on_inside, ""),
     ENTRY(attach_terminal, ""),
+    ENTRY(await_go, ""),
     ENTRY(wait_at_gate, ""),
     // init, on start
     ENTRY(set_resource_limit, "uuu"),

@@ -20,13 +20,21 @@
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
 
-static int open_multiplexer(const struct stage *stage) {
-    int master = open_beneath(stage, "/dev/ptmx", O_RDWR | O_NOCTTY, 0);
+static int open_if_multiplexer(const struct stage *stage, uint64_t flags) {
+    int file = open_beneath(stage, "/dev/ptmx", flags, 0);
     struct stat status;
-    if (master < 0 || (!fstat(master, &status) && S_ISCHR(status.st_mode) && status.st_rdev == makedev(5, 2))) return master;
-    close(master);
+    if (file < 0 || (!fstat(file, &status) && S_ISCHR(status.st_mode) && status.st_rdev == makedev(5, 2))) return file;
+    close(file);
     errno = ENODEV;
     return -1;
+}
+
+// Looked at first, because opening alone makes some files wait, and some devices act.
+static int open_multiplexer(const struct stage *stage) {
+    int place = open_if_multiplexer(stage, O_PATH);
+    if (place < 0) return -1;
+    close(place);
+    return open_if_multiplexer(stage, O_RDWR | O_NOCTTY);
 }
 
 // The kernel itself opens the slave, wherever a path may lead; it is one of the devpts that the master is of.

@@ -43,3 +43,24 @@ def test_privileges_at_the_gate(make_container: MakeContainer, kind: str) -> Non
     for name in ("CapPrm", "CapBnd"):
         assert process.capability_names(status[name]) == CAPABILITIES, name
     assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
+
+
+@pytest.mark.parametrize("kind", ["new", "joined"])
+def test_filter_at_the_gate(make_container: MakeContainer, kind: str) -> None:
+    """Without no_new_privs, as with Docker's defaults: CAP_SYS_ADMIN, which loading takes, is not there any more."""
+    config = configs.default("/bin/sleep", "1000")
+    config["process"]["noNewPrivileges"] = False
+    config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],
+    }
+    if kind == "joined":
+        holder = make_container(configs.default("/bin/sleep", "1000"), "holder").started()
+        config = configs.with_namespace(config, "pid", f"/proc/{holder.pid}/ns/pid")
+    container = make_container(config, "waiting").created()
+    pid = container.pid
+    status = process.status(pid)
+    container.delete("--force").succeeded()
+    wait_for_exit(pid)
+    assert status["Seccomp"] == "2"
+    assert "CAP_SYS_ADMIN" not in process.capability_names(status["CapPrm"])

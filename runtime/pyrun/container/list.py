@@ -8,7 +8,7 @@ import pwd
 
 from pyrun.cli import log
 from pyrun.container.state import container_state
-from pyrun.errors import PyrunError
+from pyrun.errors import PyrunError, error_words
 from pyrun.state import StateDamaged, check_id
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def list_states(root: str) -> list[dict[str, Any]]:
     """Return the state of every container, in the order of their ids.
 
-    Those that vanish meanwhile are left out, those whose state is damaged are reported in the log.
+    Those that vanish meanwhile are left out, those whose state is damaged or can't be read are reported in the log.
     """
     try:
         names = sorted(os.listdir(root))
@@ -35,6 +35,8 @@ def list_states(root: str) -> list[dict[str, Any]]:
             log.error(str(error))
         except (PyrunError, FileNotFoundError):
             continue
+        except OSError as error:
+            log.error(f"{root}/{name}: {error_words(error.errno or 0)}")
     return states
 
 

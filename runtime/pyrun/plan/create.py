@@ -100,13 +100,15 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
     process.drop_privileges(plan, config)
     namespaces.enter_pid_namespace(plan, config)
     process.attach_terminal(plan, config)
-    plan.add("wait_at_gate", "")
 
 
 def _plan_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
+    filtered = process.filter_early(plan, config, request, problems)
+    plan.add("wait_at_gate", "")
     process.limit(plan, config)
     _plan_hooks_on_start(plan, config, request, problems)
-    process.filter_system_calls(plan, config, request, problems)
+    if not filtered:
+        process.filter_system_calls(plan, config, request, problems)
     process.execute(plan, config, request)
 
 

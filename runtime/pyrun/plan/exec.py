@@ -51,6 +51,9 @@ def compile_exec(
     plan.add("new_session", "")
     process.attach_terminal(plan, config)
     process.limit(plan, config)
-    process.filter_system_calls(plan, config, request, problems)
+    filtered = process.filter_early(plan, config, request, problems)
+    plan.add("await_go", "")
+    if not filtered:
+        process.filter_system_calls(plan, config, request, problems)
     process.execute(plan, config, request)
     return plan

@@ -88,6 +88,7 @@ OPERATIONS = {
     "enter_pid_namespace": (INIT, "", ()),
     "go_on_inside": (INIT, "", ()),
     "attach_terminal": (INIT, "", ()),
+    "await_go": (INIT, "", ()),
     "wait_at_gate": (INIT, "", ()),
     "set_resource_limit": (START, "uuu", ("resource", "soft", "hard")),
     "set_umask": (START, "u", ("umask",)),

@@ -27,6 +27,12 @@ RESOURCES = {
 }
 DEFAULT_UMASK = 0o022
 
+# What pyrun-init still does when it has gone down from root: the rest of the capabilities, the gate, limits, execve.
+CALLS_OF_THE_END = frozenset(
+    """accept4 brk capget capset close close_range execve exit exit_group getpid getsockopt listen mmap munmap prctl
+    prlimit64 read rt_sigaction rt_sigprocmask rt_sigreturn sendto setrlimit setsockopt umask write""".split()
+)
+
 # Where the program finds the socket that it notifies the service manager by.
 NOTIFY_DIRECTORY, NOTIFY_SOCKET = "/run/notify", "notify.sock"
 
@@ -105,26 +111,49 @@ def drop_privileges(plan: Plan, config: Config) -> None:
     """Add the descent: bounding set, working directory as root and as the user, identity, capabilities."""
     process = config["process"]
     user = process.get("user") or {}
-    sets = process.get("capabilities") or {}
-    bounding, effective, permitted, inheritable, ambient = (
-        sum(BITS[name] for name in set(sets.get(each) or ()))
-        for each in ("bounding", "effective", "permitted", "inheritable", "ambient")
-    )
-    # A capability can be ambient only while it is permitted and inheritable (capabilities(7)).
-    ambient &= permitted & inheritable
-    if _needs_admin_for_seccomp(config):
-        # Loading a filter takes it; execve computes the sets anew, from a bounding set that lacks it.
-        effective |= BITS["CAP_SYS_ADMIN"]
-        permitted |= BITS["CAP_SYS_ADMIN"]
-    pointer = "/process/capabilities"
-    plan.add("limit_bounding_set", f"{pointer}/bounding", bounding)
+    plan.add("limit_bounding_set", "/process/capabilities/bounding", _capability_set(config, "bounding"))
     plan.add("change_directory", "/process/cwd", process["cwd"])
     groups = user.get("additionalGids") or []
     plan.add("set_identity", "/process/user", user.get("uid") or 0, user.get("gid") or 0, groups)
     plan.add("change_directory", "/process/cwd", process["cwd"])
-    plan.add("set_capabilities", pointer, effective, permitted, inheritable, ambient)
+    # Loading a filter takes it; execve computes the sets anew, from a bounding set that lacks it.
+    _set_capabilities(plan, config, admin=_needs_admin_for_seccomp(config))
     if process.get("noNewPrivileges"):
         plan.add("set_no_new_privileges", "/process/noNewPrivileges")
+
+
+def _set_capabilities(plan: Plan, config: Config, *, admin: bool) -> None:
+    effective, permitted, inheritable, ambient = (
+        _capability_set(config, each) for each in ("effective", "permitted", "inheritable", "ambient")
+    )
+    # A capability can be ambient only while it is permitted and inheritable (capabilities(7)).
+    ambient &= permitted & inheritable
+    kept = BITS["CAP_SYS_ADMIN"] if admin else 0
+    plan.add("set_capabilities", "/process/capabilities", effective | kept, permitted | kept, inheritable, ambient)
+
+
+def _capability_set(config: Config, name: str) -> int:
+    sets = config["process"].get("capabilities") or {}
+    return sum(BITS[each] for each in set(sets.get(name) or ()))
+
+
+def filter_early(plan: Plan, config: Config, request: Request, problems: Problems) -> bool:
+    """Add the seccomp filter ahead of its time, and the loss of CAP_SYS_ADMIN, which is kept for it until then.
+
+    Without no_new_privs a process that waits would have that capability for as long, and whoever may trace it too.
+
+    Returns:
+        Whether this was both useful and possible: the filter has to allow all that pyrun-init does after it.
+    """
+    if not _needs_admin_for_seccomp(config) or (config.get("hooks") or {}).get("startContainer"):
+        return False
+    from pyrun.plan.seccomp import allows
+
+    if not allows(config["linux"]["seccomp"], CALLS_OF_THE_END):
+        return False
+    filter_system_calls(plan, config, request, problems)
+    _set_capabilities(plan, config, admin=False)
+    return True
 
 
 def filter_system_calls(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FORMAT = b"pyrun seccomp filter 1"
 """First line of a cache file. To be raised when the same profile is compiled to something else."""
 
+_ALLOW = "SCMP_ACT_ALLOW"
 _CACHED_FILTERS = 64
 _LONGEST_FILE = 1 << 16  # bytes: BPF_MAXINSNS instructions take half of it
 
@@ -52,6 +53,19 @@ def compile_filter(profile: dict[str, Any], cache_directory: str | None) -> tupl
         found = _compile(profile)
         _store(cache_directory, path, key, *found)
     return found
+
+
+def allows(profile: dict[str, Any], names: frozenset[str]) -> bool:
+    """Whether a profile lets system calls of these names pass whatever their arguments are."""
+    by_default = profile["defaultAction"] == _ALLOW
+    allowed = set(names) if by_default else set()
+    for rule in profile.get("syscalls") or ():
+        if rule["action"] != _ALLOW:
+            if not names.isdisjoint(rule["names"]):
+                return False
+        elif not rule.get("args"):
+            allowed.update(rule["names"])
+    return names <= allowed
 
 
 def _compile(profile: dict[str, Any]) -> tuple[int, bytes]:

@@ -10,6 +10,7 @@ import pytest
 
 from pyrun.errors import PyrunError
 from pyrun.plan.describe import as_json, as_text
+from pyrun.plan.operations import Plan
 from pyrun.plan.process import BITS
 
 from .configs import arguments_of, compile_for_test, minimal_config, names_of
@@ -171,16 +172,43 @@ def test_several_errors_are_counted() -> None:
     assert str(refusal(config)).endswith("(and 1 more: pyrun validate /bundle)")
 
 
-@pytest.mark.parametrize("no_new_privileges", [True, False])
-def test_loading_a_filter_without_no_new_privileges_takes_admin(no_new_privileges: bool) -> None:
+def plan_with_filter(*denied: str, no_new_privileges: bool = False, **properties: Any) -> Plan:
+    rules = [{"names": list(denied), "action": "SCMP_ACT_ERRNO"}] if denied else []
     config = minimal_config(
         process=process(noNewPrivileges=no_new_privileges),
-        linux=linux(seccomp={"defaultAction": "SCMP_ACT_ALLOW"}),
+        linux=linux(seccomp={"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}),
+        **properties,
     )
     plan = compile_for_test(config)
-    (sets,) = arguments_of(plan, "set_capabilities")
-    assert sets["permitted"] == (0 if no_new_privileges else BITS["CAP_SYS_ADMIN"])
     assert arguments_of(plan, "limit_bounding_set") == [{"kept": 0}]
+    return plan
+
+
+def test_filter_with_no_new_privileges_comes_last() -> None:
+    plan = plan_with_filter(no_new_privileges=True)
+    assert [sets["permitted"] for sets in arguments_of(plan, "set_capabilities")] == [0]
+    assert names_of(plan)[-2:] == ["load_seccomp", "execute_program"]
+
+
+def test_capability_for_the_filter_is_gone_before_the_init_waits() -> None:
+    """Whoever may trace the waiting init must not gain CAP_SYS_ADMIN; so the filter is loaded before."""
+    plan = plan_with_filter("mount")
+    permitted = [sets["permitted"] for sets in arguments_of(plan, "set_capabilities")]
+    assert permitted == [BITS["CAP_SYS_ADMIN"], 0]
+    names = names_of(plan)
+    at = names.index("load_seccomp")
+    assert names[at : at + 3] == ["load_seccomp", "set_capabilities", "wait_at_gate"]
+
+
+@pytest.mark.parametrize("denied", ["accept4", "read", "capset"])
+def test_filter_that_does_not_allow_what_is_left_to_do_comes_last(denied: str) -> None:
+    plan = plan_with_filter(denied)
+    assert [sets["permitted"] for sets in arguments_of(plan, "set_capabilities")] == [BITS["CAP_SYS_ADMIN"]]
+    assert names_of(plan)[-2:] == ["load_seccomp", "execute_program"]
+
+
+def test_filter_comes_after_hooks_that_need_more() -> None:
+    plan = plan_with_filter(hooks={"startContainer": [{"path": "/bin/hook"}]})
     assert names_of(plan)[-2:] == ["load_seccomp", "execute_program"]
 
 
