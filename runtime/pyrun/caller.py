@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 # The inode of the host's user namespace on every Linux (PROC_USER_INIT_INO, include/linux/proc_ns.h).
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD
-# Numbers of the system call, which the C library has no function for.
-KEYCTL = {"x86_64": 250, "aarch64": 219}
-KEYCTL_JOIN_SESSION_KEYRING = 1
 DEFAULT_PATH = "/usr/bin:/bin"
 
 
@@ -65,21 +61,6 @@ def is_in_initial_user_namespace() -> bool:
         OSError: procfs is not mounted.
     """
     return os.stat("/proc/self/ns/user").st_ino == INITIAL_USER_NAMESPACE
-
-
-def leave_session_keyring() -> None:
-    """Join a new session keyring (keyctl(2)): whoever acts for another user must not take their own keys along.
-
-    Raises:
-        OSError: the kernel refuses.
-    """
-    import ctypes
-
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.syscall(KEYCTL[os.uname().machine], KEYCTL_JOIN_SESSION_KEYRING, None) < 0:
-        error = ctypes.get_errno()
-        if error != errno.ENOSYS:
-            raise OSError(error, os.strerror(error), "session keyring")
 
 
 def _find(name: str, path: str) -> str:

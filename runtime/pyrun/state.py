@@ -117,12 +117,9 @@ class StateDirectory:
         opened = cls(root, container_id)
         owner = os.fstat(opened.descriptor)
         if owner.st_uid and os.geteuid() == 0:
-            from pyrun.caller import leave_session_keyring
+            from pyrun.owner import act_as
 
-            leave_session_keyring()
-            os.setgroups([])
-            os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
-            os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+            act_as(owner.st_uid, owner.st_gid)
         return opened
 
     @classmethod
@@ -244,8 +241,11 @@ class StateDirectory:
                 f"version {state.get('version')} of the state is not known; use the pyrun that made the container",
                 source=path,
             )
-        if os.fstat(self.descriptor).st_uid != os.geteuid() and not _is_sound(state):
-            raise StateDamaged("it is not what pyrun writes; remove the container with delete --force", source=path)
+        if os.fstat(self.descriptor).st_uid != os.geteuid():
+            from pyrun.owner import is_sound
+
+            if not is_sound(state):
+                raise StateDamaged("it is not what pyrun writes; remove the container with delete --force", source=path)
         return state
 
     def read_what_is_known(self) -> dict[str, Any]:
@@ -384,26 +384,9 @@ def check_id(container_id: str) -> None:
         raise PyrunError(f"the container's id is longer than {ID_LENGTH} characters")
 
 
-def _is_sound(state: dict[str, Any]) -> bool:
-    """Whether what another user could have written has the right types, and its cgroup is one, without traps in it."""
-    from pyrun_cgroups.placement import find_cgroup2
-
-    cgroup, annotations = state.get("cgroup"), state.get("annotations", {})
-    texts = [state.get(name, "") for name in ("ociVersion", "bundle", "rootfs")]
-    return (
-        isinstance(annotations, dict)
-        and all(isinstance(text, str) for text in [*texts, *annotations.values()])
-        and (cgroup is None or (isinstance(cgroup, str) and _is_below(cgroup, find_cgroup2())))
-    )
-
-
 def _check_owner(path: str, owner: int) -> None:
     if owner not in (0, os.geteuid()):
         raise PyrunError(f"{path} belongs to user {owner}; name a directory of your own with --root")
-
-
-def _is_below(path: str, directory: str | None) -> bool:
-    return directory is not None and path.startswith(f"{directory}/") and ".." not in path.split("/")
 
 
 def stat_fields(pid: int) -> list[bytes] | None:
