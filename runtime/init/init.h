@@ -96,6 +96,7 @@ struct stage {
     unsigned covered_mount_count;
     int root;    // O_PATH descriptor of the container's root, valid before and after the pivot
     int pid_namespace;  // to be entered late
+    bool took_over;     // from another process, which is not in the PID namespace
     int container;      // pidfd of the init of the container that exec enters
     pid_t container_pid;
     int terminal;       // the slave of a pseudo-terminal that is to become the controlling terminal

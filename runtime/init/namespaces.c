@@ -187,9 +187,10 @@ static int go_on_in_child(struct stage *stage) {
     return told ? 0 : -1;
 }
 
+// Only a process that has taken over is told to go on.
 int await_go(struct stage *stage, const union argument *arguments) {
     (void)arguments;
-    return expect(stage->control, "go");
+    return stage->took_over ? expect(stage->control, "go") : 0;
 }
 
 // From here on the container's processes see this one: CVE-2016-9962, CVE-2024-21626.
@@ -197,6 +198,7 @@ int go_on_inside(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     const int needed[] = {stage->control, stage->gate, stage->terminal};
     if (!close_all_but(stage, needed, 3)) return fail(stage, errno, "close what is not the container's");
+    stage->took_over = true;
     return go_on_in_child(stage);
 }
 
@@ -228,7 +230,7 @@ int join_pid_namespace(struct stage *stage, const union argument *arguments) {
 int enter_pid_namespace(struct stage *stage, const union argument *arguments) {
     if (stage->pid_namespace < 0) return 0;
     stage->pid_namespace = -1;
-    return go_on_inside(stage, arguments) || await_go(stage, arguments) ? -1 : new_session(stage, arguments);
+    return go_on_inside(stage, arguments) ? -1 : new_session(stage, arguments);
 }
 
 // In a user namespace the init has every capability but, until now, an id that the namespace does not map.

@@ -199,6 +199,7 @@ def test_race(
     os.symlink("pts/ptmx", os.path.join(dev, "ptmx"))
     for name in ("console-other", "ptmx-other", "pts-other/ptmx", "pts-other/0"):
         os.symlink(f"{canary}/secret", os.path.join(dev, name))
+    bundle.seal()
     outcome: Counter[str] = Counter()
     with racing(racer, "exchange", dev, {name: f"{name}-other" for name in names}):
         for number in tries(40, 1.0):

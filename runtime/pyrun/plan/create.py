@@ -104,6 +104,7 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
 
 def _plan_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     filtered = process.filter_early(plan, config, request, problems)
+    namespaces.await_go(plan, config)
     plan.add("wait_at_gate", "")
     process.limit(plan, config)
     _plan_hooks_on_start(plan, config, request, problems)

@@ -98,6 +98,12 @@ def enter_pid_namespace(plan: Plan, config: Config) -> None:
         plan.add("enter_pid_namespace", "/linux/namespaces")
 
 
+def await_go(plan: Plan, config: Config) -> None:
+    """Add the wait of the process that has entered, until pyrun has noted that it is the init."""
+    if _enters_pid_late(config):
+        plan.add("await_go", "/linux/namespaces")
+
+
 def _enters_pid_late(config: Config) -> bool:
     """In a user namespace nobody there may trace a process that still belongs to the host."""
     return has(config, "pid") and not is_new(config, "pid") and not has(config, "user")

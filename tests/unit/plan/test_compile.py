@@ -274,5 +274,6 @@ def test_joined_pid_namespace_is_entered_last() -> None:
     config = minimal_config(linux={"namespaces": [{"type": "pid", "path": "/ns/pid"}, {"type": "mount"}]})
     names = names_of(compile_for_test(config))
     assert "join_namespaces" not in names
-    assert names[names.index("wait_at_gate") - 1] == "enter_pid_namespace"
+    at = names.index("enter_pid_namespace")
+    assert names[at : at + 3] == ["enter_pid_namespace", "await_go", "wait_at_gate"]
     assert names.index("prepare_pid_namespace") < names.index("bind_root") < names.index("pivot_to_root")
