@@ -16,7 +16,7 @@ demo: ## set everything up and run a first container
 
 test: ## set everything up and run the tests
 	@tools/setup.sh test
-	@$(ENVIRONMENT)/python -m pytest
+	@$(ENVIRONMENT)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: ## check the style and types of Python, and the warnings of C for x86_64 and aarch64
 	@tools/setup.sh lint

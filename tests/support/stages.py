@@ -14,7 +14,8 @@ from support.runtime import Runtime
 from support.strace import SystemCall
 
 OUTER, INIT = 1, 2
-# How many more calls of a name another process may make the next time, as when a module is loaded at another moment.
+# How many more calls of a name that it makes often another process may make the next time, for example because it
+# loads a module at another moment.
 MARGIN = 8
 
 
@@ -29,7 +30,8 @@ def calls_of(runtime: Runtime, case: str, words: list[str], stage: int) -> list[
     reached: Counter[str] = Counter()
     for other in processes[:stage]:
         for call in other:
-            reached[call.name] = max(reached[call.name], call.occurrence + MARGIN)
+            margin = MARGIN if call.occurrence > MARGIN else 0
+            reached[call.name] = max(reached[call.name], call.occurrence + margin)
     return [
         call
         for call in own[begin : end + 1]

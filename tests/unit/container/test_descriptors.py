@@ -84,8 +84,8 @@ def test_number_of_activated_descriptors_that_is_none(monkeypatch: pytest.Monkey
         descriptors.keep(0)
 
 
-@pytest.mark.parametrize("process", ["", "x", "0", "1", f"0{os.getpid()}", f"{os.getpid()}0"])
+@pytest.mark.parametrize("process", ["", "x", "0", "1", "0{own}", "{own}0"])
 def test_activation_of_another_process(monkeypatch: pytest.MonkeyPatch, process: str) -> None:
-    monkeypatch.setenv("LISTEN_PID", process)
+    monkeypatch.setenv("LISTEN_PID", process.format(own=os.getpid()))
     monkeypatch.setenv("LISTEN_FDS", "x")
     assert descriptors.keep(0).count == 0
