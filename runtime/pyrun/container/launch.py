@@ -223,7 +223,7 @@ class Conversation:
                     MESSAGE_SIZE, ANCILLARY_SIZE, _socket.MSG_CMSG_CLOEXEC
                 )
             except ConnectionResetError:
-                return b""  # the process ended before it read what we wrote
+                continue  # the process ended before it read what we wrote; what it said is still to come
             # A pid, or a descriptor, comes first in both.
             numbers = {kind: int.from_bytes(data[:INT_SIZE], sys.byteorder) for _, kind, data in ancillary}
             descriptor = numbers.get(_socket.SCM_RIGHTS)
