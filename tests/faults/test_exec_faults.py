@@ -42,7 +42,7 @@ HARMLESS_TEXT = re.compile(
     r'"/etc/passwd"|^fstatfs|F_SETFD, FD_CLOEXEC|PR_SET_NAME|CAP_\?\?\?|PR_SET_DUMPABLE|PR_CAP_AMBIENT_CLEAR_ALL'
 )
 # strace only pretends that a descriptor could not be closed; the kernel always closes it.
-PRETENDED = strace.INTERPRETER_CALLS - {"clone", "clone3", "vfork"} | {"close", "wait4"}
+PRETENDED = strace.INTERPRETER_CALLS - {"clone", "clone3", "vfork"} | {"close", "rt_sigtimedwait", "wait4"}
 
 
 @pytest.fixture

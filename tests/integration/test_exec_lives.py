@@ -11,6 +11,7 @@ import pytest
 from support import configs, process
 from support.execs import members, set_frozen, the_other, wait_until_alone
 from support.runtime import Container, MakeContainer
+from support.snapshot import process_table
 from support.waiting import reap, wait_for_exit, wait_until
 
 WAITING = "while :; do sleep 0.01; done"
@@ -192,8 +193,14 @@ def test_runtime_ends_first(sleeper: Container) -> None:
 
 
 def the_other_shell(container: Container) -> int:
-    """Returns the shell among the processes in a container's cgroup; what it waits for comes and goes."""
-    (pid,) = (pid for pid in members(container) if process.status(pid)["Name"] == "sh")
+    """Returns the shell among the processes in a container's cgroup; what it waits for begins as a shell too."""
+
+    def only() -> list[int] | None:
+        table = process_table()
+        shells = [pid for pid in members(container) & table.keys() if table[pid][2] == "sh"]
+        return shells if len(shells) == 1 else None
+
+    (pid,) = wait_until(only, "there is one shell")
     return pid
 
 
