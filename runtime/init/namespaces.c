@@ -150,6 +150,8 @@ int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *bi
     if (birth->process > 0 && !is_alive(birth) && stage->cgroup >= 0 && !stage->entered_cgroup) {
         if (report(stage, "lost %ld", birth->process) || enter_cgroup(stage, NULL)) return -1;
         clone_process(stage, namespaces, birth);
+        // Taken from the socket in any case: with its byte unread the child would find the socket reset, not closed.
+        if (birth->process > 0) (void)is_alive(birth);
     }
     return 0;
 }
