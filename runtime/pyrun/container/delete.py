@@ -31,9 +31,8 @@ def delete(root: str, container_id: str, *, force: bool = False) -> None:
         if not force:
             _check_deletable(state)  # before the lock, which whoever changes the container may hold for long
         elif state.is_locked():
-            _kill(
-                state, state.read_what_is_known().get("cgroup")
-            )  # its creator sees the init die, and lets go of the lock
+            # Its creator sees the init die, and lets go of the lock.
+            _kill(state, state.read_what_is_known().get("cgroup"))
     except BaseException:
         state.close()
         raise
