@@ -53,14 +53,27 @@ class Inside:
         self._window.enter(shlex.join(command))
         self._window.wait_for_prompt(INNER)
 
+    def start_cat(self) -> None:
+        """Lets cat read what is typed, and returns when it does.
+
+        The shell asks the terminal for the place of the cursor after each prompt. The terminal has answered when it
+        shows what was printed later, and the answer has been read when what is typed later has.
+        """
+        self._window.enter("clear; echo ready; cat")
+        self._window.wait_for("ready")
+        self._window.enter("words")
+        wait_until(lambda: self._window.lines().count("words") == 2, "cat has read")
+
     def pid(self) -> int:
         """Returns the pid of the runtime."""
         (pid,) = (pid for pid, (parent, _, _) in process_table().items() if parent == self._window.shell)
         return pid
 
     def leave(self) -> None:
-        """Ends the shell."""
-        self._window.enter("exit 3")
+        """Ends the shell, when the terminal's answer to it (see start_cat) has come."""
+        self._window.enter("clear; exec sh -c 'echo ready; read line; exit 3'")
+        self._window.wait_for("ready")
+        self._window.press("Enter")
         self._window.wait_for_prompt(PROMPT)
         self._window.enter("echo status $?")
         self._window.wait_for("status 3")
@@ -166,6 +179,7 @@ def test_program_that_fills_the_screen(window: Tmux, inside: Inside) -> None:
 def test_terminal_is_sane_when_pyrun_is_killed(window: Tmux, inside: Inside) -> None:
     before = settings(window)
     inside.enter()
+    inside.start_cat()
     os.kill(inside.pid(), signal.SIGKILL)
     window.wait_for_words("Killed")
     window.wait_for_prompt(PROMPT)
@@ -181,12 +195,13 @@ def test_terminal_is_sane_when_pyrun_is_killed(window: Tmux, inside: Inside) -> 
 @pytest.mark.parametrize("window", ["bash"], indirect=True)  # dash leaves the terminal as a stopped job has made it
 def test_pyrun_that_is_stopped(window: Tmux, inside: Inside) -> None:
     inside.enter()
+    inside.start_cat()
     os.kill(inside.pid(), signal.SIGSTOP)
     window.wait_for_words("Stopped")
     window.wait_for_prompt(PROMPT)
     window.enter("fg")
     wait_until(lambda: is_raw(inside.pid()), "the terminal is raw again")
-    window.press("Enter")
+    window.press("C-d")
     window.wait_for_prompt(INNER)
     assert window.ask(INNER, "tty") == "/dev/pts/0"
     inside.leave()
