@@ -11,14 +11,24 @@ from pyrun_spec.explain import Finding, near
 from pyrun_spec.schema import schema_of
 
 LIKENESS_OF_NAMES = 0.75
+CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 
 
 def advice(config: dict[str, Any]) -> list[Finding]:
     """Returns warnings for a configuration that satisfies the schema and has no members that are null."""
     return [
+        *_missing_process(config),
         *_misspelt_names(schema_of("config"), config, ""),
         *_relative_destinations(config),
+        *_unknown_capabilities(config),
     ]
+
+
+def _missing_process(config: dict[str, Any]) -> Iterator[Finding]:
+    """Spec: required when the container is started."""
+    if "process" not in config:
+        words = "missing: a container can be created without a process, but not started"
+        yield Finding("/process", words, warning=True)
 
 
 def _misspelt_names(schema: Any, value: Any, pointer: str) -> Iterator[Finding]:
@@ -51,3 +61,15 @@ def _relative_destinations(config: dict[str, Any]) -> Iterator[Finding]:
                 f"{quote(destination)} is relative, which is deprecated (write {quote('/' + destination)})",
                 warning=True,
             )
+
+
+def _unknown_capabilities(config: dict[str, Any]) -> Iterator[Finding]:
+    """Spec: what the kernel does not have is left out with a warning."""
+    known = schema_of("config")["$defs"]["capability"]["examples"]
+    for kind, names in ((config.get("process") or {}).get("capabilities") or {}).items():
+        for index, name in enumerate(names if kind in CAPABILITY_SETS else ()):
+            if name not in known:
+                meant = near(name, known)
+                hint = f" (did you mean {quote(meant)}?)" if meant else ""
+                place = f"/process/capabilities/{kind}/{index}"
+                yield Finding(place, f"{quote(name)} is unknown and left out{hint}", warning=True)

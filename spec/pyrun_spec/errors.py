@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 SHOWN_CHARACTERS = 80
+LONGEST_PLACE = 400  # characters; names of members may be of any length
 
 
 class SpecError(Exception):
@@ -34,7 +35,7 @@ class SpecError(Exception):
         self.bundle = bundle
 
     def __str__(self) -> str:
-        place = "".join(f"{part}: " for part in (self.source, self.pointer) if part)
+        place = "".join(f"{shorten(part, LONGEST_PLACE)}: " for part in (self.source, self.pointer) if part)
         rest = f" (and {self.more} more: pyrun validate {self.bundle or '.'})" if self.more else ""
         return f"{place}{self.message}{rest}"
 
@@ -59,6 +60,6 @@ def quote(text: str) -> str:
     return f'"{text}"'
 
 
-def shorten(text: str) -> str:
-    """Returns `text`, or its beginning if it is long."""
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."
+def shorten(text: str, longest: int = SHOWN_CHARACTERS) -> str:
+    """Returns `text`, or its beginning if it is longer than `longest` characters."""
+    return text if len(text) <= longest else text[:longest] + "..."

@@ -111,11 +111,10 @@ def _converted(value: Any, kind: str) -> object:
 
 
 def _not_among(value: Any, schema: Any) -> str:
-    return f"{quote(value)} is not {_title(schema)} ({_suggestion(value, schema)})"
+    return f"{quote(value)} is not {_title(schema)} ({_suggestion(value, schema['enum'])})"
 
 
-def _suggestion(value: str, schema: Any) -> str:
-    choices = schema["enum"]
+def _suggestion(value: str, choices: list[str]) -> str:
     if nearest := near(value, choices):
         return f"did you mean {quote(nearest)}?"
     rest = len(choices) - MOST_CHOICES_SHOWN
@@ -142,7 +141,7 @@ def _no_match(value: Any, schema: Any) -> str:
         return f"{quote(value)} contains a NUL character"
     if not re.fullmatch("[^\ud800-\udfff]*", value):
         return f"{quote(value)} contains half of a surrogate pair, which is no character"
-    hint = schema.get("description")
+    hint = _suggestion(value, schema["examples"]) if "examples" in schema else schema.get("description")
     return f"{quote(value)} is not {_title(schema)}{f' ({hint})' if hint else ''}"
 
 

@@ -21,7 +21,7 @@ LINE_LENGTH = 120
 
 Schema = dict[str, Any]
 
-ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description"}
+ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description", "examples"}
 
 # What a pattern of the schema is in Python without `re`: conditions on `value`, known to be a string.
 PATTERNS = {
@@ -30,6 +30,11 @@ PATTERNS = {
     r"^[^/\u0000\ud800-\udfff]+$": ['value != ""', '"/" not in value', "clean(value)"],
     r"^MB:[^\n\u0000\ud800-\udfff]*$": ['value.startswith("MB:")', '"\\n" not in value', "clean(value)"],
     r"^[0-9, -]*$": ['value.strip("0123456789, -") == ""'],
+    r"^CAP_[A-Z0-9_]+$": [
+        'value.startswith("CAP_")',
+        "len(value) > 4",
+        'value[4:].strip("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""',
+    ],
     r"^[rwm]*$": ['value.strip("rwm") == ""'],
     r"^[1-9][0-9]*[KMG]B$": [
         "value.isascii()",

@@ -12,7 +12,7 @@ import os
 from pyrun_spec.check import process as check_process
 from pyrun_spec.errors import SpecError
 from pyrun_spec.load import FILE_TYPES, S_IFMT, parse_json, read_all
-from pyrun_spec.rules import RULES
+from pyrun_spec.rules import rules_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load_process(path: str, config: dict[str, Any]) -> dict[str, Any]:
         raise SpecError(message, source=path, pointer=pointer.removeprefix(PLACE))
 
     merged = {**config, "process": process}
-    for rule, properties in RULES:
+    for rule, properties in rules_for({"process": process}):
         if properties[0].startswith(PLACE):
             rule(merged, refuse)
     return process

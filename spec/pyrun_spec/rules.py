@@ -4,7 +4,8 @@
 Each rule looks at properties that depend on each other, and tells by `report(pointer, message)` what is
 wrong. A rule is here because the specification has it (config.md, config-linux.md; "spec" below), because the
 kernel refuses anything else, or because runc does, which engines are written for. What depends on the
-host is not here. All rules are in one module, because importing another one takes longer than asking them.
+host is not here. The rules about properties that few configurations have are in `rare_rules.py`: importing a
+module takes longer than asking the rules in it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,20 @@ if TYPE_CHECKING:
 
     Config = dict[str, Any]
     Report = Callable[[str, str], None]
+    # A rule, and the properties that it reads: it must not be asked while one of these has the wrong shape.
+    Rule = tuple[Callable[[Config, Report], None], tuple[str, ...]]
 
 LARGEST_ID = 4294967294  # 2^32 - 1 is no ID but "unchanged" (chown(2))
 MOST_ID_MAPPINGS = 340  # user_namespaces(7)
 LONGEST_NAME = 64  # bytes of host and domain name (uname(2), __NEW_UTS_LEN)
-LONGEST_INTERFACE_NAME = 15  # bytes (netdevice(7), IFNAMSIZ without the NUL)
+LARGEST_MAJOR, LARGEST_MINOR = 4095, 1048575  # what makes a device number of 32 bits (makedev(3), linux/kdev_t.h)
+WAIT_FLAG = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+LARGEST_SCREEN = 65535  # lines or columns (ioctl_tty(2), struct winsize)
+
+NAMESPACES = "/linux/namespaces"
+# The properties that rare_rules.py is about.
+RARE_IN_PROCESS = frozenset(("scheduler", "execCPUAffinity"))
+RARE_IN_LINUX = frozenset(("timeOffsets", "netDevices", "intelRdt", "memoryPolicy"))
 
 IPC_SYSCTLS = {
     "kernel/msgmax",
@@ -43,17 +53,30 @@ def check_rules(config: Config, report: Report) -> None:
         config: a configuration that satisfies the schema and has no members that are null.
         report: takes a JSON pointer and words for a person.
     """
-    for rule, _ in RULES:
+    for rule, _ in rules_for(config):
         rule(config, report)
 
 
+def rules_for(config: Config) -> tuple[Rule, ...]:
+    """Returns the rules that a configuration of the right shape may break, with the places that each reads."""
+    process, linux = config.get("process") or {}, config.get("linux") or {}
+    if RARE_IN_PROCESS.isdisjoint(process) and RARE_IN_LINUX.isdisjoint(linux):
+        return RULES
+    from pyrun_spec.rare_rules import RARE_RULES
+
+    return RULES + RARE_RULES
+
+
 def check_version(config: Config, report: Report) -> None:
-    """Spec: ociVersion is a semantic version; versions with the same major number are compatible."""
+    """Spec: ociVersion is a semantic version; versions with the same major number are compatible.
+
+    Of the drafts before 1.0.0 what has the right shape means the same; runc takes them too.
+    """
     version = config["ociVersion"]
     if not is_semantic_version(version):
         report("/ociVersion", f'{quote(version)} is not a semantic version (write "1.3.0")')
-    elif not version.startswith("1."):
-        report("/ociVersion", f'{quote(version)} is not a version that pyrun knows: 1.x (write "1.3.0")')
+    elif not version.startswith(("1.", "0.")):
+        report("/ociVersion", f'{quote(version)} is not a version that pyrun knows: 0.x, 1.x (write "1.3.0")')
 
 
 def is_semantic_version(version: str) -> bool:
@@ -100,6 +123,17 @@ def check_environment(config: Config, report: Report) -> None:
             report(f"/process/env/{index}", f"{quote(variable)} has not the form NAME=value")
 
 
+def check_console_size(config: Config, report: Report) -> None:
+    """Spec: ignored without a terminal. ioctl_tty(2): what a size of a terminal can be."""
+    process = config.get("process") or {}
+    size = process.get("consoleSize")
+    if size is None or not process.get("terminal"):
+        return
+    for name in ("height", "width"):
+        if size[name] > LARGEST_SCREEN:
+            report(f"/process/consoleSize/{name}", f"{size[name]} is more than {LARGEST_SCREEN}")
+
+
 def check_rlimits(config: Config, report: Report) -> None:
     """Spec: no type twice. setrlimit(2): the soft limit is at most the hard limit."""
     seen: dict[str, int] = {}
@@ -124,24 +158,6 @@ def check_capabilities(config: Config, report: Report) -> None:
                 f"/process/capabilities/effective/{index}",
                 f'{quote(name)} is effective but not permitted (add it to "permitted" too)',
             )
-
-
-def check_scheduler(config: Config, report: Report) -> None:
-    """sched(7): which attribute goes with which policy."""
-    scheduler = (config.get("process") or {}).get("scheduler")
-    if scheduler is None:
-        return
-    policy, nice, priority = scheduler["policy"], scheduler.get("nice") or 0, scheduler.get("priority") or 0
-    if policy in ("SCHED_OTHER", "SCHED_BATCH") and not -20 <= nice <= 19:
-        report("/process/scheduler/nice", f"{nice} is not from -20 to 19")
-    if policy in ("SCHED_FIFO", "SCHED_RR"):
-        if not 1 <= priority <= 99:
-            report("/process/scheduler/priority", f"{policy} needs a priority from 1 to 99, not {priority}")
-    elif priority:
-        report("/process/scheduler/priority", f"{policy} has no priority: only SCHED_FIFO and SCHED_RR have")
-    for name in ("runtime", "deadline", "period"):
-        if scheduler.get(name) and policy != "SCHED_DEADLINE":
-            report(f"/process/scheduler/{name}", f"{policy} has no {name}: only SCHED_DEADLINE has")
 
 
 def namespaces_of(config: Config) -> dict[str, str | None]:
@@ -169,12 +185,12 @@ def check_names(config: Config, report: Report) -> None:
         if not value:
             continue
         if "uts" not in namespaces_of(config):
-            report(f"/{name}", _needs("uts"))
+            report(f"/{name}", needs("uts"))
         if len(value.encode()) > LONGEST_NAME:
             report(f"/{name}", f"{quote(value)} is longer than {LONGEST_NAME} bytes")
 
 
-def _needs(kind: str) -> str:
+def needs(kind: str) -> str:
     return f'needs a namespace of type "{kind}" (add {{"type": "{kind}"}} to /linux/namespaces)'
 
 
@@ -184,15 +200,15 @@ def check_id_mappings(config: Config, report: Report) -> None:
     for name in ("uidMappings", "gidMappings"):
         mappings = linux.get(name) or []
         pointer = f"/linux/{name}"
+        _check_ranges(mappings, pointer, report)
         if "user" not in namespaces:
             if mappings:
-                report(pointer, _needs("user"))
+                report(pointer, needs("user"))
         elif namespaces["user"] is None:
             if not mappings:
                 report(pointer, "a new user namespace needs mappings")
             elif not _maps(mappings, 0):
                 report(pointer, "ID 0 is not mapped, but root of the container sets it up (map it too)")
-        _check_ranges(mappings, pointer, report)
 
 
 def _maps(mappings: list[Config], container_id: int) -> bool:
@@ -256,18 +272,7 @@ def check_hidden_paths(config: Config, report: Report) -> None:
     """runc: paths are hidden by mounts, which must not be made on the host."""
     for name in ("maskedPaths", "readonlyPaths"):
         if (config.get("linux") or {}).get(name) and "mount" not in namespaces_of(config):
-            report(f"/linux/{name}", _needs("mount"))
-
-
-def check_time_offsets(config: Config, report: Report) -> None:
-    """time_namespaces(7): offsets are set before a process enters the namespace."""
-    if not (config.get("linux") or {}).get("timeOffsets"):
-        return
-    namespaces = namespaces_of(config)
-    if "time" not in namespaces:
-        report("/linux/timeOffsets", _needs("time"))
-    elif namespaces["time"] is not None:
-        report("/linux/timeOffsets", "the clocks of a time namespace that is joined can't be set (remove them)")
+            report(f"/linux/{name}", needs("mount"))
 
 
 def sysctl_path(name: str) -> str:
@@ -292,7 +297,7 @@ def check_sysctl(config: Config, report: Report) -> None:
     for name in parameters:
         pointer = join_pointer("/linux/sysctl", name)
         path = sysctl_path(name)
-        kind = _namespace_of_sysctl(path)
+        kind = namespace_of_sysctl(path)
         if not {"", ".", ".."}.isdisjoint(path.split("/")):
             report(pointer, f"{quote(name)} is not the name of a kernel parameter")
         elif path == "kernel/hostname":
@@ -300,10 +305,10 @@ def check_sysctl(config: Config, report: Report) -> None:
         elif kind is None:
             report(pointer, f"{quote(name)} belongs to no namespace: it would be changed for the whole host")
         elif kind not in namespaces:
-            report(pointer, _needs(kind))
+            report(pointer, needs(kind))
 
 
-def _namespace_of_sysctl(path: str) -> str | None:
+def namespace_of_sysctl(path: str) -> str | None:
     if path.startswith("net/"):
         return "network"
     if path.startswith("fs/mqueue/") or path in IPC_SYSCTLS:
@@ -313,41 +318,25 @@ def _namespace_of_sysctl(path: str) -> str | None:
     return "uts" if path == "kernel/domainname" else None
 
 
-def check_net_devices(config: Config, report: Report) -> None:
-    """Spec: devices are moved into the container's network namespace. netdevice(7): their names."""
-    devices = (config.get("linux") or {}).get("netDevices")
-    if not devices:
-        return
-    if "network" not in namespaces_of(config):
-        report("/linux/netDevices", _needs("network"))
-    for host_name, device in devices.items():
-        pointer = join_pointer("/linux/netDevices", host_name)
-        if not _is_interface_name(host_name):
-            report(pointer, f"{quote(host_name)} is not the name of a network device")
-        name = device.get("name")
-        if name and not _is_interface_name(name):
-            report(f"{pointer}/name", f"{quote(name)} is not the name of a network device")
-
-
-def _is_interface_name(name: str) -> bool:
-    return (
-        0 < len(name.encode()) <= LONGEST_INTERFACE_NAME
-        and name not in (".", "..")
-        and not any(character in "/:" or character.isspace() for character in name)
-    )
-
-
 def check_devices(config: Config, report: Report) -> None:
-    """Spec: all devices but fifos have a major and a minor number."""
+    """Spec: all devices but fifos have numbers, and no two are one file. makedev(3): which numbers there are."""
+    seen: dict[str, tuple[int, tuple[object, ...]]] = {}
     for index, device in enumerate((config.get("linux") or {}).get("devices") or ()):
-        if device["type"] == "p":
-            continue
-        for name in ("major", "minor"):
-            if device.get(name) is None:
-                report(
-                    f"/linux/devices/{index}/{name}",
-                    f'missing: a device of type "{device["type"]}" needs major and minor number',
-                )
+        kind, path, pointer = device["type"], device["path"], f"/linux/devices/{index}"
+        if kind != "p":
+            for name, largest in (("major", LARGEST_MAJOR), ("minor", LARGEST_MINOR)):
+                _check_device_number(device.get(name), largest, kind, f"{pointer}/{name}", report)
+        node = ("p",) if kind == "p" else (kind.replace("u", "c"), device.get("major"), device.get("minor"))
+        first, other = seen.setdefault(path, (index, node))
+        if other != node:
+            report(f"{pointer}/path", f"{quote(path)} is another device already, that of /linux/devices/{first}")
+
+
+def _check_device_number(number: int | None, largest: int, kind: str, pointer: str, report: Report) -> None:
+    if number is None:
+        report(pointer, f'missing: a device of type "{kind}" needs major and minor number')
+    elif not 0 <= number <= largest:
+        report(pointer, f"{number} is not from 0 to {largest}")
 
 
 def check_resources(config: Config, report: Report) -> None:
@@ -365,20 +354,17 @@ def check_resources(config: Config, report: Report) -> None:
             report(join_pointer("/linux/resources/rdma", name), "both hcaHandles and hcaObjects are missing")
 
 
-def check_class_of_service(config: Config, report: Report) -> None:
-    """runc: intelRdt.closID names a directory of resctrl."""
-    name = ((config.get("linux") or {}).get("intelRdt") or {}).get("closID")
-    if name is not None and (name in (".", "..") or "/" in name):
-        report("/linux/intelRdt/closID", f"{quote(name)} is not the name of a directory")
-
-
 def check_seccomp(config: Config, report: Report) -> None:
-    """Spec: errno only for actions that have one; a listener for SCMP_ACT_NOTIFY. runc: not by default."""
+    """Spec: errno only for actions that have one; a listener for SCMP_ACT_NOTIFY. runc: not by default.
+
+    seccomp(2): a wait for its listener only where there is one.
+    """
     profile = (config.get("linux") or {}).get("seccomp")
     if profile is None:
         return
     pointer = "/linux/seccomp"
     listener = profile.get("listenerPath")
+    rules = profile.get("syscalls") or ()
     if profile["defaultAction"] == "SCMP_ACT_NOTIFY":
         report(
             f"{pointer}/defaultAction",
@@ -387,7 +373,10 @@ def check_seccomp(config: Config, report: Report) -> None:
     if profile.get("listenerMetadata") and not listener:
         report(f"{pointer}/listenerMetadata", "nobody gets it: listenerPath is missing")
     _check_errno(profile.get("defaultErrnoRet"), profile["defaultAction"], f"{pointer}/defaultErrnoRet", report)
-    for index, rule in enumerate(profile.get("syscalls") or ()):
+    if WAIT_FLAG in (profile.get("flags") or ()) and not any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in rules):
+        place = f"{pointer}/flags/{profile['flags'].index(WAIT_FLAG)}"
+        report(place, f"{WAIT_FLAG} is for a profile with SCMP_ACT_NOTIFY (remove it)")
+    for index, rule in enumerate(rules):
         action = rule["action"]
         if action == "SCMP_ACT_NOTIFY" and not listener:
             report(f"{pointer}/syscalls/{index}/action", "SCMP_ACT_NOTIFY needs /linux/seccomp/listenerPath")
@@ -399,26 +388,21 @@ def _check_errno(errno: int | None, action: str, pointer: str, report: Report) -
         report(pointer, f"{action} takes no errno (remove it): only SCMP_ACT_ERRNO and SCMP_ACT_TRACE do")
 
 
-# Each rule with the properties that it reads: it must not be asked while one of these has the wrong shape.
-NAMESPACES = "/linux/namespaces"
-RULES: tuple[tuple[Callable[[Config, Report], None], tuple[str, ...]], ...] = (
+RULES: tuple[Rule, ...] = (
     (check_version, ("/ociVersion",)),
     (check_program, ("/process/args",)),
     (check_environment, ("/process/env",)),
+    (check_console_size, ("/process/terminal", "/process/consoleSize")),
     (check_rlimits, ("/process/rlimits",)),
     (check_capabilities, ("/process/capabilities",)),
-    (check_scheduler, ("/process/scheduler",)),
+    (check_namespaces, (NAMESPACES,)),
+    (check_id_mappings, (NAMESPACES, "/linux/uidMappings", "/linux/gidMappings")),
     (check_user, ("/process/user", NAMESPACES, "/linux/uidMappings", "/linux/gidMappings")),
     (check_names, ("/hostname", "/domainname", NAMESPACES)),
     (check_mounts, ("/mounts", NAMESPACES)),
-    (check_namespaces, (NAMESPACES,)),
-    (check_id_mappings, (NAMESPACES, "/linux/uidMappings", "/linux/gidMappings")),
-    (check_time_offsets, (NAMESPACES, "/linux/timeOffsets")),
     (check_hidden_paths, (NAMESPACES, "/linux/maskedPaths", "/linux/readonlyPaths")),
     (check_sysctl, (NAMESPACES, "/linux/sysctl")),
     (check_devices, ("/linux/devices",)),
-    (check_net_devices, (NAMESPACES, "/linux/netDevices")),
     (check_resources, ("/linux/resources",)),
-    (check_class_of_service, ("/linux/intelRdt",)),
     (check_seccomp, ("/linux/seccomp",)),
 )

@@ -9,6 +9,7 @@ from pyrun_spec.advice import advice
 from pyrun_spec.errors import SpecError
 from pyrun_spec.explain import Finding, explain_config
 from pyrun_spec.load import CONFIG, parse_json, read_config
+from pyrun_spec.rare_rules import RARE_RULES
 from pyrun_spec.rules import RULES
 
 
@@ -37,7 +38,7 @@ def errors_of(config: Any) -> list[Finding]:
     def report(pointer: str, message: str) -> None:
         findings.append(Finding(pointer, message))
 
-    for rule, properties in RULES:
+    for rule, properties in RULES + RARE_RULES:
         if not any(_overlap(pointer, place) for pointer in misshapen for place in properties):
             rule(config, report)
     return sorted(dict.fromkeys(findings), key=lambda found: _position(config, found.pointer))

@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from pyrun_spec.defaults import default_config
 
 ROOT = Path(__file__).resolve().parents[3]
 OCI_SCHEMAS = ROOT.parent / "shared" / "oci" / "runtime-spec-1.3.0" / "schema"
+
+# How long an example takes says more about the machine's other work than about what is tested.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 Config = dict[str, Any]
 Place = tuple[str | int, ...]
@@ -46,9 +50,9 @@ def full_config() -> Config:
             "capabilities": {
                 "bounding": ["CAP_KILL"],
                 "effective": ["CAP_KILL"],
-                "inheritable": [],
+                "inheritable": ["CAP_CHOWN"],
                 "permitted": ["CAP_KILL", "CAP_CHOWN"],
-                "ambient": [],
+                "ambient": ["CAP_CHOWN"],
             },
             "rlimits": [
                 {"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20},
@@ -63,9 +67,9 @@ def full_config() -> Config:
                 "nice": 0,
                 "priority": 0,
                 "flags": ["SCHED_FLAG_RESET_ON_FORK"],
-                "runtime": 1,
-                "deadline": 2,
-                "period": 3,
+                "runtime": 1024,
+                "deadline": 2048,
+                "period": 4096,
             },
             "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 7},
             "execCPUAffinity": {"initial": "0-3,7", "final": ""},
@@ -102,7 +106,7 @@ def full_config() -> Config:
             "gidMappings": copy.deepcopy(mappings),
             "timeOffsets": {
                 "monotonic": {"secs": -1, "nanosecs": 999999999},
-                "boottime": {"secs": 2**63 - 1, "nanosecs": 0},
+                "boottime": {"secs": 9223372036, "nanosecs": 0},
             },
             "devices": [
                 {
@@ -276,9 +280,9 @@ def value_at(config: Config, path: Place) -> Any:
 
 
 @st.composite
-def changed_configs(draw: st.DrawFn, originals: list[Config]) -> Config:
+def changed_configs(draw: st.DrawFn, originals: list[Config] | st.SearchStrategy[Config]) -> Config:
     """Draws one of `originals` after some values were replaced, removed, added or moved."""
-    config = copy.deepcopy(draw(st.sampled_from(originals)))
+    config = copy.deepcopy(draw(st.sampled_from(originals) if isinstance(originals, list) else originals))
     for _ in range(draw(st.integers(1, 3))):
         paths = list(places(config))
         if not paths:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pyrun_spec.defaults import default_config
 from pyrun_spec.errors import SpecError, quote
 from pyrun_spec.load import SIZE_LIMIT, load_config
 from unit.spec.config_samples import ROOT, Config, full_config, minimal_config, valid_configs
@@ -155,9 +156,16 @@ def test_errors_of_syntax_are_reported(tmp_path: Path) -> None:
     assert str(refusal(tmp_path)) == 'config.json: line 1, column 24: a comma too many before "}"'
 
 
-def test_a_good_configuration_loads_no_library(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "own"),
+    [
+        (default_config(), ["check", "errors", "load", "rules"]),
+        (full_config(), ["check", "errors", "load", "rare_rules", "rules"]),
+    ],
+)
+def test_a_good_configuration_loads_no_library(tmp_path: Path, config: Config, own: list[str]) -> None:
     """The modules that loading takes are few: an import costs more than the loading."""
-    bundle = write(tmp_path, full_config())
+    bundle = write(tmp_path, config)
     script = (
         "import sys; before = set(sys.modules); sys.path.append(sys.argv[1]);"
         "from pyrun_spec.load import load_config; load_config(sys.argv[2]);"
@@ -176,5 +184,4 @@ def test_a_good_configuration_loads_no_library(tmp_path: Path) -> None:
         "os.path",
     }
     interpreter |= {"posixpath", "stat"}
-    ours = {"pyrun_spec", *(f"pyrun_spec.{name}" for name in ("check", "errors", "load", "rules"))}
-    assert set(printed) <= interpreter | ours
+    assert set(printed) - interpreter == {"pyrun_spec", *(f"pyrun_spec.{name}" for name in own)}

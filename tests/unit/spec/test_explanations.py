@@ -182,7 +182,7 @@ def test_every_error_is_found() -> None:
 def test_every_keyword_of_the_schemas_has_words(document: str) -> None:
     """No error can come up for which there is no message."""
     applicators = {"properties", "additionalProperties", "propertyNames", "items", "$ref", "if", "then"}
-    annotations = {"$schema", "$id", "$comment", "$defs", "title", "description"}
+    annotations = {"$schema", "$id", "$comment", "$defs", "title", "description", "examples"}
     used: set[str] = set()
 
     def collect(schema: dict[str, Any]) -> None:

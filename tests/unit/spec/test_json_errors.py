@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pyrun_spec.errors import SpecError
 from pyrun_spec.load import parse_json
+from unit.spec.config_samples import PATIENT
 
 
 @pytest.fixture(params=["scanner of the interpreter", "no _json", "another _json"])
@@ -179,7 +180,7 @@ DOCUMENTS = [
 ]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(PATIENT, max_examples=1000)
 @given(
     st.sampled_from(DOCUMENTS),
     st.lists(
