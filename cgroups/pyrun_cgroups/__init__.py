@@ -4,7 +4,8 @@
 A library of its own. Each module stands alone and imports next to nothing, so it costs a caller little:
 
 - `placement`: the cgroup2 mount, and the cgroup that ``linux.cgroupsPath`` names.
-- `limits`: which of ``linux.resources`` asks for a limit.
+- `limits`: ``linux.resources`` as a list of values for files of a cgroup (`writes`), from one module a controller:
+  `cpu`, `cpuset`, `memory`, `pids`, `io`, `hugetlb`, `rdma`; and `unified` for all others.
 - `devices`: device rules as an eBPF program.
 - `control`: processes, freezing, killing, removing.
 """

@@ -33,6 +33,24 @@ def find_cgroup2() -> str | None:
     return None
 
 
+def controllers(mount: str) -> list[str]:
+    """Return the names of the controllers that cgroups below a mount can have.
+
+    A controller that a hierarchy of version 1 has is not among them (cgroups(7)).
+
+    Args:
+        mount: what `find_cgroup2` returns.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    descriptor = os.open(mount + "/cgroup.controllers", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096).decode("ascii").split()
+    finally:
+        os.close(descriptor)
+
+
 def own_cgroup() -> str:
     """Return the cgroup of this process, as its cgroup namespace shows it.
 
