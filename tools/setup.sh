@@ -25,13 +25,17 @@ readonly packages=(
     "busybox-static static:busybox"
 )
 readonly packages_for_test=(
+    "btrfs-progs mkfs.btrfs"
     "crun crun"
+    "e2fsprogs mkfs.ext4"
+    "erofs-utils mkfs.erofs"
     "iproute2 ip"
     "procps ps"
     "runc runc"
     "strace strace"
     "tmux tmux"
     "uidmap newuidmap"
+    "xfsprogs mkfs.xfs"
 )
 readonly packages_for_lint=(
     "gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc"

@@ -48,6 +48,7 @@ int make_cgroup(struct stage *stage, const union argument *arguments) {
         char name[NAME_MAX + 1] = {0};
         if (length > NAME_MAX) return fail(stage, ENAMETOOLONG, "cgroup %s", path);
         memcpy(name, path, length);
+        if (pass_down_controllers(stage, directory, arguments[2].strings)) return -1;
         if (enter_component(stage, &directory, name, &existed)) return -1;
         path += length;
     }

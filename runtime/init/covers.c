@@ -2,43 +2,11 @@
 // What is covered after all mounts are in place: read-only and masked paths.
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "mounts.h"
 #include "mountapi.h"
-
-int remember_mount(struct stage *stage, const char *destination, int tree) {
-    if (stage->covered_mount_count == MAX_COVERED_MOUNTS)
-        return fail(stage, E2BIG, "more than %d mounts with read-only or masked paths", MAX_COVERED_MOUNTS);
-    int copy = fcntl(tree, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return fail(stage, errno, "keep the mount on %s", destination);
-    stage->covered_mounts[stage->covered_mount_count++] = (struct covered_mount){destination, copy};
-    return 0;
-}
-
-// Returns what of `path` lies below `directory`, or NULL.
-static const char *below(const char *path, const char *directory) {
-    size_t length = strlen(directory);
-    if (strncmp(path, directory, length) || (path[length] && path[length] != '/')) return NULL;
-    path += length;
-    return path + strspn(path, "/");
-}
-
-// Whoever shares the image can move a mount point aside between the mount and its masks. So a path in a mount is looked
-// for from the mount itself; in procfs and sysfs nobody can move it there.
-static int open_covered(const struct stage *stage, const char *path) {
-    for (unsigned i = stage->covered_mount_count; i-- > 0;) {
-        const struct covered_mount *mount = &stage->covered_mounts[i];
-        const char *rest = below(path, mount->destination);
-        if (rest) {
-            struct stage inside = {.root = mount->tree};
-            return open_beneath(&inside, *rest ? rest : ".", O_PATH, 0);
-        }
-    }
-    return open_beneath(stage, path, O_PATH, 0);
-}
 
 // Covers what the descriptor stands on; a path that the image does not have needs no cover.
 static int cover(struct stage *stage, const char *path, int target, int tree) {
@@ -49,7 +17,7 @@ static int cover(struct stage *stage, const char *path, int target, int tree) {
 
 int readonly_path(struct stage *stage, const union argument *arguments) {
     const char *path = arguments[0].string;
-    int target = open_covered(stage, path);
+    int target = open_remembered(stage, path, 0);
     if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(stage, errno, "open %s", path);
     int tree = tree_open(target, "", OPEN_TREE_CLONE | AT_RECURSIVE);
     if (tree >= 0 && tree_set(tree, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0)) {
@@ -63,11 +31,13 @@ int readonly_path(struct stage *stage, const union argument *arguments) {
 
 // One empty file system serves all directories: the first mask attaches it, the others are clones of that mount
 // (before Linux 6.15 a detached one can't be cloned).
-static int empty_directory(struct stage *stage) {
+static int empty_directory(struct stage *stage, const char *label) {
     if (stage->empty >= 0) return tree_open(stage->empty, "", OPEN_TREE_CLONE);
     int context = fs_open("tmpfs");
     if (context >= 0 && !fs_config(context, FSCONFIG_SET_STRING, "source", "tmpfs") &&
-        !fs_config(context, FSCONFIG_SET_FLAG, "ro", NULL) && !fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL))
+        !fs_config(context, FSCONFIG_SET_FLAG, "ro", NULL) &&
+        !(*label && fs_config(context, FSCONFIG_SET_STRING, "context", label)) &&
+        !fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL))
         stage->empty = fs_mount(context, MOUNT_ATTR_RDONLY);
     int error = errno;
     if (context >= 0) close(context);
@@ -90,23 +60,13 @@ static int null_device(struct stage *stage) {
     return tree;
 }
 
-// A tmpfs that holds devices or mount points can be made read-only only once they are there.
-int readonly_mount(struct stage *stage, const union argument *arguments) {
-    const char *path = arguments[0].string;
-    int mounted = open_beneath(stage, path, O_PATH, 0);
-    if (mounted < 0 || tree_set(mounted, 0, MOUNT_ATTR_RDONLY, 0, 0))
-        return fail(stage, errno, "make %s read-only", path);
-    close(mounted);
-    return 0;
-}
-
 int mask_path(struct stage *stage, const union argument *arguments) {
     const char *path = arguments[0].string;
     struct stat status;
-    int target = open_covered(stage, path);
+    int target = open_remembered(stage, path, 0);
     if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : fail(stage, errno, "open %s", path);
     if (fstat(target, &status)) return fail(stage, errno, "stat %s", path);
-    int tree = S_ISDIR(status.st_mode) ? empty_directory(stage) : null_device(stage);
+    int tree = S_ISDIR(status.st_mode) ? empty_directory(stage, arguments[1].string) : null_device(stage);
     int result = cover(stage, path, target, tree);
     if (tree != stage->empty) close_descriptor(&tree);
     return result;

@@ -33,15 +33,25 @@ static int bind_host_device(struct stage *stage, const char *path, mode_t type, 
     return result;
 }
 
+// What stands there already stays as it is: it may be the host's, bound, or of an image that can't be written.
+static int expect_device(struct stage *stage, int parent, const char *name, mode_t type, dev_t device, const char *path) {
+    int node = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (node < 0) return fail(stage, errno, "open %s", path);
+    bool expected = is_device(node, type, device);
+    close(node);
+    return expected ? 0 : fail(stage, EEXIST, "%s exists and is something else", path);
+}
+
 static int give_to(struct stage *stage, int parent, const char *name, mode_t type, dev_t device,
                    const union argument *arguments) {
+    const char *path = arguments[0].string;
     int node = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (node < 0) return fail(stage, errno, "open %s", arguments[0].string);
+    if (node < 0) return fail(stage, errno, "open %s", path);
     int result = 0;
     if (!is_device(node, type, device))
-        result = fail(stage, EEXIST, "%s exists and is something else", arguments[0].string);
+        result = fail(stage, EEXIST, "%s has become something else", path);
     else if (fchownat(node, "", (uid_t)arguments[5].number, (gid_t)arguments[6].number, AT_EMPTY_PATH))
-        result = fail(stage, errno, "change the owner of %s", arguments[0].string);
+        result = fail(stage, errno, "change the owner of %s", path);
     close(node);
     return result;
 }
@@ -53,8 +63,10 @@ int make_device(struct stage *stage, const union argument *arguments) {
     int parent = make_parent_beneath(stage, path, &name);
     if (parent < 0) return fail(stage, errno, "make the directory of %s", path);
     int result;
-    if (!mknodat(parent, name, type | (mode_t)arguments[4].number, device) || errno == EEXIST)
+    if (!mknodat(parent, name, type | (mode_t)arguments[4].number, device))
         result = give_to(stage, parent, name, type, device, arguments);
+    else if (errno == EEXIST)
+        result = expect_device(stage, parent, name, type, device, path);
     else if (errno == EPERM && type != S_IFIFO)
         result = bind_host_device(stage, path, type, device);
     else

@@ -89,16 +89,6 @@ int open_cgroup(struct stage *stage, const union argument *arguments) {
     return stage->cgroup < 0 ? fail(stage, errno, "open cgroup %s", path) : 0;
 }
 
-// By the outer stage, whose /proc the container can't have touched: clones inherit what execve(2) will apply.
-int set_exec_label(struct stage *stage, const union argument *arguments) {
-    const char *label = arguments[1].string;
-    errno = ENOENT;
-    for (struct list files = arguments[0].strings; files.count;)
-        if (!write_text(stage->proc, list_next_string(&files), label)) return 0;
-        else if (errno != ENOENT) break;
-    return fail(stage, errno, "set the label \"%s\"", label);
-}
-
 int clone_entrant(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     struct birth birth;

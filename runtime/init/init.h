@@ -8,8 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { MAX_ARGUMENTS = 8, MAX_NAMESPACES = 8, MAX_COVERED_MOUNTS = 64 };
+enum { MAX_ARGUMENTS = 12, MAX_NAMESPACES = 8, MAX_REMEMBERED = 256 };
 enum { MAX_BIND_SOURCES = 253 };  // SCM_MAX_FD: they travel in one message
+enum { MAX_ID_MAPPINGS = 64 };
 
 // A list's elements stand one behind the other in the plan: `count` items, each as the signature's letter says.
 struct list {
@@ -48,16 +49,28 @@ struct opened_namespace {
     int type;
 };
 
-// A bind source that the outer stage opens for the init, and the operation that asked for it.
+struct filesystem;
+
+// What the outer stage opens for the init, a bind source or a new filesystem, and the operation that asked for it.
 struct bind_source {
     struct step step;
     const char *path;
     bool recursive;
+    uint64_t mapping;
+    const struct filesystem *filesystem;
     int tree;
 };
 
-// A mount with read-only or masked paths: they are found from here, wherever its mount point has been moved to.
-struct covered_mount {
+// A user namespace that stands for the mapping of mounts, and which ids of the host root of the filesystem becomes, or
+// whoever else comes first.
+struct id_mapping {
+    int namespace;
+    uid_t user;
+    gid_t group;
+};
+
+// A mount that later operations look for: it is found from here, wherever its mount point has been moved to.
+struct remembered_mount {
     const char *destination;
     int tree;
 };
@@ -92,8 +105,11 @@ struct stage {
     unsigned namespace_count;
     struct bind_source bind_sources[MAX_BIND_SOURCES];
     unsigned bind_source_count;
-    struct covered_mount covered_mounts[MAX_COVERED_MOUNTS];
-    unsigned covered_mount_count;
+    bool opened_early;  // the bind sources, before the user namespace was joined
+    struct id_mapping id_mappings[MAX_ID_MAPPINGS];
+    unsigned id_mapping_count;
+    struct remembered_mount remembered[MAX_REMEMBERED];
+    unsigned remembered_count;
     int root;    // O_PATH descriptor of the container's root, valid before and after the pivot
     int pid_namespace;  // to be entered late
     bool took_over;     // from another process, which is not in the PID namespace
@@ -127,6 +143,7 @@ uint64_t list_next_number(struct list *list);
 int fail(struct stage *stage, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void warn(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int report(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int report_with_descriptors(const struct stage *stage, const char *message, const int *descriptors, size_t count);
 int expect(int descriptor, const char *message);
 
 // beneath.c: paths inside the container's root.
@@ -136,7 +153,10 @@ int make_parent_beneath(const struct stage *stage, const char *path, const char 
 int make_file_beneath(const struct stage *stage, const char *path);
 
 // bindsources.c: over a socket pair from the outer stage to the init.
+#define NO_SLOT UINT64_MAX
 int clone_bind_source(struct stage *stage, const char *path, bool recursive);
+int add_source(struct stage *stage, struct bind_source source);
+int take_source(struct stage *stage, uint64_t slot);
 int send_bind_sources(struct stage *stage, int socket, int pidfd);
 int receive_bind_sources(struct stage *stage, int socket);
 
@@ -145,18 +165,44 @@ void open_to_user(struct stage *stage);
 void close_to_user(struct stage *stage);
 int write_id_maps(struct stage *stage, pid_t process, const union argument *arguments);
 
-// covers.c
-int remember_mount(struct stage *stage, const char *destination, int tree);
+// helper.c: `enter` returns 0, or -1 with errno.
+struct helper {
+    pid_t process;
+    int socket;
+};
+int start_helper(struct helper *helper, uint64_t namespaces, int (*enter)(const void *), const void *about);
+void end_helper(struct helper *helper);
+int open_of_helper(const struct stage *stage, const struct helper *helper, const char *name, int flags);
 
-// privileges.c: returns 0 or an error number.
+// mountmappings.c: `mapping` is the number of an open_id_mapping; bit 63 is for mounts below too. For errors: the type
+// of a new filesystem, or else the source of a bind.
+#define NO_MAPPING UINT64_MAX
+const struct id_mapping *find_mapping(struct stage *stage, uint64_t mapping);
+int map_mount(struct stage *stage, int tree, uint64_t mapping, const char *type, const char *source);
+
+// mappedoverlay.c
+int mount_mapped_overlay(struct stage *stage, const char *source, struct list parameters, uint64_t attributes,
+                         uint64_t mapping);
+
+// parameters.c
+int set_parameter(int context, const char *parameter);
+
+// filesystems.c
+int make_filesystem(struct stage *stage, const struct filesystem *filesystem);
+
+// seccomp.c: returns 0 or an error number.
 int filter_hook(const struct stage *stage);
 
 // record.c
 int start_time(const struct stage *stage, pid_t process, long long *ticks);
 int write_process_record(struct stage *stage, pid_t process, long long ticks);
 
+// controllers.c
+int pass_down_controllers(struct stage *stage, int cgroup, struct list names);
+
 // namespaces.c
 int drop_groups(struct stage *stage);
+int find_namespace(const struct stage *stage, int type);
 int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *birth);
 
 // program.c: a list as execve(2) takes it, and behind it entries of the environment that were found out here, or NULL.
@@ -164,7 +210,8 @@ enum { ADDED = 2 };
 char **to_vector(struct list list, char *const added[ADDED]);
 
 // procfs.c
-int open_procfs(struct stage *stage, const char *path, int flags);
+int procfs_of(const struct stage *stage);
+int open_procfs(const struct stage *stage, const char *path, int flags);
 bool procfs_knows_namespaces(int pid_namespace);
 
 // Small helpers of more than one file.
@@ -180,6 +227,8 @@ OPERATION(make_cgroup);
 OPERATION(attach_device_filter);
 OPERATION(enter_cgroup);
 // namespaces.c
+OPERATION(refuse_own_namespace);
+OPERATION(set_time_offsets);
 OPERATION(open_namespace);
 OPERATION(join_namespaces);
 OPERATION(unshare_time);
@@ -194,7 +243,6 @@ OPERATION(become_root);
 // exec.c
 OPERATION(find_container);
 OPERATION(open_cgroup);
-OPERATION(set_exec_label);
 OPERATION(clone_entrant);
 OPERATION(enter_namespaces);
 OPERATION(use_entered_root);
@@ -213,14 +261,20 @@ OPERATION(move_to_root);
 OPERATION(change_root);
 OPERATION(readonly_root);
 // bindsources.c
+OPERATION(open_bind_sources_early);
 OPERATION(open_bind_source);
 // hooks.c
 OPERATION(run_hook);
-// mounts.c
+// filesystems.c
+OPERATION(open_filesystem);
 OPERATION(mount_filesystem);
+// mounts.c
 OPERATION(bind_mount);
-// covers.c
+// remounts.c
+OPERATION(remount);
 OPERATION(readonly_mount);
+OPERATION(propagate_mount);
+// covers.c
 OPERATION(readonly_path);
 OPERATION(mask_path);
 // procfs.c
@@ -238,8 +292,15 @@ OPERATION(loopback_up);
 OPERATION(open_terminal);
 OPERATION(bind_console);
 OPERATION(attach_terminal);
-// process.c
+// labels.c
+OPERATION(set_label);
+// scheduling.c
+OPERATION(set_io_priority);
+OPERATION(set_scheduler);
+OPERATION(set_affinity);
 OPERATION(reset_affinity);
+// process.c
+OPERATION(set_personality);
 OPERATION(set_oom_score_adj);
 OPERATION(raise_resource_limit);
 OPERATION(set_resource_limit);
@@ -249,17 +310,34 @@ OPERATION(own_stdio);
 OPERATION(reopen_null);
 OPERATION(set_umask);
 OPERATION(change_directory);
+// capabilities.c
+OPERATION(limit_bounding_set);
+OPERATION(set_capabilities);
 // privileges.c
 OPERATION(set_no_new_privileges);
-OPERATION(limit_bounding_set);
 OPERATION(set_identity);
-OPERATION(set_capabilities);
+// seccomp.c
 OPERATION(keep_seccomp_for_hooks);
 OPERATION(load_seccomp);
 // program.c
 OPERATION(find_home);
 OPERATION(find_program);
 OPERATION(execute_program);
+// memorypolicy.c
+OPERATION(set_memory_policy);
+// report.c
+OPERATION(log_warning);
+// controllers.c
+OPERATION(write_cgroup_file);
+// mountmappings.c
+OPERATION(open_id_mapping);
+// delegation.c
+OPERATION(delegate_cgroup);
+// mountlabels.c
+OPERATION(label_mount);
+// resctrl.c
+OPERATION(join_resctrl_groups);
+OPERATION(make_resctrl_group);
 #undef OPERATION
 
 #endif

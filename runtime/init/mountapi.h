@@ -34,6 +34,10 @@ static inline int fs_mount(int context, uint64_t attributes) {
     return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, (unsigned)attributes);
 }
 
+static inline int fs_pick(int mounted) {
+    return (int)syscall(SYS_fspick, mounted, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+}
+
 static inline int tree_open(int directory, const char *path, unsigned flags) {
     return (int)syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLOEXEC | (*path ? 0U : AT_EMPTY_PATH));
 }

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,28 @@ int open_namespace(struct stage *stage, const union argument *arguments) {
     return 0;
 }
 
+static const char *namespace_file(int type) {
+    switch (type) {
+        case CLONE_NEWNET: return "net";
+        case CLONE_NEWNS: return "mnt";
+        default: return namespace_name(type);
+    }
+}
+
+// By the outer stage, which is still in pyrun's namespaces, about one that is open.
+int refuse_own_namespace(struct stage *stage, const union argument *arguments) {
+    int type = (int)arguments[0].number;
+    char file[32];
+    struct stat own, other;
+    snprintf(file, sizeof file, "self/ns/%s", namespace_file(type));
+    if (fstatat(stage->proc, file, &own, 0) || fstat(find_namespace(stage, type), &other))
+        return fail(stage, errno, "look at the %s namespaces", namespace_name(type));
+    return own.st_dev != other.st_dev || own.st_ino != other.st_ino
+               ? 0
+               : fail(stage, 0, "%s is pyrun's own %s namespace: the parameter would be changed for the whole host",
+                      arguments[1].string, namespace_name(type));
+}
+
 // Who has joined a user namespace that denies setgroups(2) could not give up the caller's any more.
 int drop_groups(struct stage *stage) {
     return setgroups(0, NULL) && errno != EPERM ? fail(stage, errno, "drop the groups") : 0;
@@ -76,6 +99,12 @@ int join_namespaces(struct stage *stage, const union argument *arguments) {
 int unshare_time(struct stage *stage, const union argument *arguments) {
     (void)arguments;
     return unshare(CLONE_NEWTIME) ? fail(stage, errno, "make a time namespace") : 0;
+}
+
+// Before anyone enters it: from then on the kernel keeps the offsets as they are (time_namespaces(7)).
+int set_time_offsets(struct stage *stage, const union argument *arguments) {
+    const char *lines = arguments[0].string;
+    return write_text(stage->proc, "self/timens_offsets", lines) ? fail(stage, errno, "set the offsets of the clocks") : 0;
 }
 
 // For what clone3 would make too early: it takes the cgroup of the outer stage as the root of a cgroup namespace, and
@@ -127,8 +156,7 @@ static bool is_alive(const struct birth *birth) {
 static int finish_outside(struct stage *stage, const struct birth *birth, const union argument *arguments) {
     pid_t process = (pid_t)birth->process;
     if (!record_init(stage, process, arguments) &&
-        (!stage->bind_source_count || !send_bind_sources(stage, birth->socket, birth->pidfd)) &&
-        !report(stage, "pid %d", process))
+        !send_bind_sources(stage, birth->socket, birth->pidfd) && !report(stage, "pid %d", process))
         return 0;
     syscall(SYS_pidfd_send_signal, birth->pidfd, SIGKILL, NULL, 0);
     return -1;
@@ -138,7 +166,7 @@ static int finish_outside(struct stage *stage, const struct birth *birth, const 
 static int begin_inside(struct stage *stage, struct birth *birth) {
     close_outer_descriptors(stage);
     if (expect(stage->control, "go")) return -1;
-    int result = stage->bind_source_count ? receive_bind_sources(stage, birth->socket) : 0;
+    int result = receive_bind_sources(stage, birth->socket);
     close_descriptor(&birth->socket);
     return result;
 }
@@ -166,7 +194,7 @@ int clone_init(struct stage *stage, const union argument *arguments) {
     _exit(0);
 }
 
-static int find_namespace(const struct stage *stage, int type) {
+int find_namespace(const struct stage *stage, int type) {
     for (unsigned i = 0; i < stage->namespace_count; i++)
         if (stage->namespaces[i].type == type) return stage->namespaces[i].descriptor;
     return -1;
@@ -186,7 +214,8 @@ static int go_on_in_child(struct stage *stage) {
     close(pair[1]);
     bool told = read(pair[0], &byte, 1) == 1;
     close(pair[0]);
-    return told ? 0 : -1;
+    // Not in silence, which would look like a program that has been executed.
+    return told ? 0 : fail(stage, EPIPE, "enter the pid namespace");
 }
 
 // Only a process that has taken over is told to go on.

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/keyctl.h>
-#include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,16 +12,6 @@
 #include <unistd.h>
 
 #include "init.h"
-
-enum { MOST_PROCESSORS = 8192 };  // CONFIG_NR_CPUS of every kernel so far
-
-// The caller's affinity is not the container's: the kernel cuts what is asked for down to the cgroup's cpuset.
-int reset_affinity(struct stage *stage, const union argument *arguments) {
-    (void)arguments;
-    unsigned char all[MOST_PROCESSORS / 8];
-    memset(all, 0xff, sizeof all);
-    return syscall(SYS_sched_setaffinity, 0, sizeof all, all) < 0 ? fail(stage, errno, "reset the affinity") : 0;
-}
 
 // In the outer stage, whose /proc the container can't have touched; a clone inherits the value.
 int set_oom_score_adj(struct stage *stage, const union argument *arguments) {
@@ -107,6 +97,10 @@ int set_umask(struct stage *stage, const union argument *arguments) {
     (void)stage;
     umask((mode_t)arguments[0].number);
     return 0;
+}
+
+int set_personality(struct stage *stage, const union argument *arguments) {
+    return personality(arguments[0].number) < 0 ? fail(stage, errno, "set the personality") : 0;
 }
 
 // Stands twice in a plan: as root, and, where root is refused (a network file system), as the process's user.

@@ -2,6 +2,7 @@
 // One message a report, on a seqpacket socket: to the pyrun that creates, later to the one that starts.
 //
 //   "pid PID"   "lost PID"   "hooks"   "created"   "hook"   "starting"
+//   with descriptors: "terminal" (the master)   "listener" (of seccomp, and the end of a pipe for the answer)
 //   "failed" | "warning", then NUL-separated: operation index, errno, operation name, JSON pointer, words
 #include <errno.h>
 #include <stdarg.h>
@@ -46,6 +47,12 @@ void warn(struct stage *stage, const char *format, ...) {
     va_end(words);
 }
 
+// What the plan itself has to say.
+int log_warning(struct stage *stage, const union argument *arguments) {
+    warn(stage, "%s", arguments[0].string);
+    return 0;
+}
+
 int report(struct stage *stage, const char *format, ...) {
     char message[256];
     va_list words;
@@ -53,6 +60,24 @@ int report(struct stage *stage, const char *format, ...) {
     int length = vsnprintf(message, sizeof message, format, words);
     va_end(words);
     return send_message(stage->report, message, (size_t)length);
+}
+
+int report_with_descriptors(const struct stage *stage, const char *message, const int *descriptors, size_t count) {
+    enum { MOST = 2 };
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(MOST * sizeof(int))];
+    } control = {0};
+    size_t size = count * sizeof(int);
+    struct iovec data = {(char *)(uintptr_t)message, strlen(message)};
+    struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+                              .msg_controllen = (socklen_t)CMSG_SPACE(size)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&envelope);
+    header->cmsg_len = (socklen_t)CMSG_LEN(size);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(header), descriptors, size);
+    return sendmsg(stage->report, &envelope, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 int expect(int descriptor, const char *message) {

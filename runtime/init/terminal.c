@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -49,22 +47,6 @@ static int open_slave(int master) {
     return -1;
 }
 
-static int send_master(const struct stage *stage, int master) {
-    static char words[] = "terminal";
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec data = {words, sizeof words - 1};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_len = CMSG_LEN(sizeof master);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    memcpy(CMSG_DATA(header), &master, sizeof master);
-    return sendmsg(stage->control, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 static int prepare_terminal(struct stage *stage, int master, const union argument *arguments) {
     struct winsize size = {.ws_row = (unsigned short)arguments[0].number, .ws_col = (unsigned short)arguments[1].number};
     if (size.ws_row && size.ws_col && ioctl(master, TIOCSWINSZ, &size))
@@ -73,7 +55,7 @@ static int prepare_terminal(struct stage *stage, int master, const union argumen
     if (stage->terminal < 0) return fail(stage, errno, "open the terminal");
     if (fchown(stage->terminal, (uid_t)arguments[2].number, (gid_t)-1) && errno != EINVAL && errno != EPERM)
         return fail(stage, errno, "give the terminal to user %u", (unsigned)arguments[2].number);
-    return send_master(stage, master) ? fail(stage, errno, "hand over the terminal") : 0;
+    return report_with_descriptors(stage, "terminal", &master, 1) ? fail(stage, errno, "hand over the terminal") : 0;
 }
 
 int open_terminal(struct stage *stage, const union argument *arguments) {

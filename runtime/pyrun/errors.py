@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+LONGEST_PLACE = 400  # characters; names of members of config.json may be of any length
+
 
 class PyrunError(Exception):
     """A failure in one line: what is wrong, where, and what to do about it.
@@ -40,9 +42,13 @@ class PyrunError(Exception):
         self.bundle = bundle
 
     def __str__(self) -> str:
-        place = "".join(f"{part}: " for part in (self.source, self.pointer) if part)
+        place = "".join(f"{_shown(part)}: " for part in (self.source, self.pointer) if part)
         rest = f" (and {self.more} more: pyrun validate {self.bundle or '.'})" if self.more else ""
         return f"{place}{self.message}{rest}"
+
+
+def _shown(place: str) -> str:
+    return place if len(place) <= LONGEST_PLACE else place[:LONGEST_PLACE] + "..."
 
 
 def error_words(errno: int) -> str:

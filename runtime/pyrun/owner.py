@@ -31,11 +31,13 @@ def is_sound(state: dict[str, Any]) -> bool:
     """Whether state that another user could have written has the right types, and its cgroup is one, without traps."""
     from pyrun_cgroups.placement import find_cgroup2
 
-    cgroup, annotations = state.get("cgroup"), state.get("annotations", {})
+    cgroup, annotations, agent = state.get("cgroup"), state.get("annotations", {}), state.get("seccompAgent", {})
     texts = [state.get(name, "") for name in ("ociVersion", "bundle", "rootfs")]
     return (
         isinstance(annotations, dict)
-        and all(isinstance(text, str) for text in [*texts, *annotations.values()])
+        and isinstance(agent, dict)
+        and agent.keys() in (set(), {"path", "metadata"})
+        and all(isinstance(text, str) for text in [*texts, *annotations.values(), *agent.values()])
         and (cgroup is None or (isinstance(cgroup, str) and _is_below(cgroup, find_cgroup2())))
     )
 

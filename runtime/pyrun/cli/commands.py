@@ -7,7 +7,6 @@ receives them in its own spelling.
 
 from __future__ import annotations
 
-import ctypes
 import difflib
 import platform
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from pyrun import __version__
 from pyrun.cli.reader import GREATEST_NUMBER, Settings, Unreadable, known_options, scan, takes_the_rest
 from pyrun.cli.tables import GLOBAL_OPTIONS, VERBS
 from pyrun.errors import PyrunError
+from pyrun.seccomp_support import libseccomp_version
 from pyrun.state import OCI_VERSION
 
 if TYPE_CHECKING:
@@ -293,22 +293,7 @@ def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool 
     click.echo(f"pyrun version {__version__}")
     click.echo(f"spec: {OCI_VERSION}")
     click.echo(f"python: {platform.python_version()}")
-    libseccomp = _libseccomp_version()
+    libseccomp = libseccomp_version()
     if libseccomp:
         click.echo(f"libseccomp: {libseccomp}")
     ctx.exit()
-
-
-def _libseccomp_version() -> str | None:
-    """Version of the libseccomp that filters are compiled with (``seccomp_version(3)``), if installed."""
-
-    class Version(ctypes.Structure):
-        _fields_ = [("major", ctypes.c_uint), ("minor", ctypes.c_uint), ("micro", ctypes.c_uint)]
-
-    try:
-        function = ctypes.CDLL("libseccomp.so.2").seccomp_version
-    except (OSError, AttributeError):
-        return None
-    function.restype = ctypes.POINTER(Version)
-    version = function().contents
-    return f"{version.major}.{version.minor}.{version.micro}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyrun.cli.log import in_one_line
 from pyrun.plan.create import find_problems, request_for
 from pyrun_spec.explain import Finding
 from pyrun_spec.load import CONFIG, load_config
@@ -26,7 +27,7 @@ def examine(bundle: str) -> tuple[list[str], bool]:
     if not all(finding.warning for finding in findings):
         return lines, False
     problems = find_problems(load_config(bundle), request_for("ID", bundle))
-    return [*lines, *(f"{CONFIG}: {pointer}: {message}" for pointer, message in problems)], not problems
+    return [*lines, *(in_one_line(f"{CONFIG}: {pointer}: {message}") for pointer, message in problems)], not problems
 
 
 def _line(finding: Finding) -> str:

@@ -140,6 +140,15 @@ def _spec(settings: Settings, values: dict[str, Any]) -> int:
     return 0
 
 
+def _features(settings: Settings, values: dict[str, Any]) -> int:
+    import json
+
+    from pyrun.features import features
+
+    _print([json.dumps(features(), indent=4)])
+    return 0
+
+
 def _plan(settings: Settings, values: dict[str, Any]) -> int:
     from pyrun.plan.create import compile_bundle
     from pyrun.plan.describe import as_json, as_text
@@ -168,6 +177,7 @@ HANDLERS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "list": _list,
     "run": _run,
     "spec": _spec,
+    "features": _features,
     "plan": _plan,
     "validate": _validate,
 }

@@ -92,17 +92,17 @@ def _write(level: str, message: str) -> None:
 
         line = f'{{"level":{quote(level)},"msg":{quote(message)},"time":"{now}"}}'
     else:
-        words = _in_one_line(message.replace("\\", "\\\\").replace('"', '\\"'))
+        words = in_one_line(message.replace("\\", "\\\\").replace('"', '\\"'))
         line = f'time="{now}" level={level} msg="{words}"'
     _write_line(_descriptor, line)
 
 
 def _write_for_a_person(message: str) -> None:
-    _write_line(_STANDARD_ERROR, f"pyrun: {_in_one_line(message)}")
+    _write_line(_STANDARD_ERROR, f"pyrun: {in_one_line(message)}")
 
 
-def _in_one_line(text: str) -> str:
-    """The text with escapes for what would break the line or drive a terminal."""
+def in_one_line(text: str) -> str:
+    """Return the text with escapes for what would break the line or drive a terminal."""
     text = _without_surrogates(text)
     if text.isprintable():
         return text

@@ -222,6 +222,13 @@ VERBS: dict[str, Verb] = {
             ("rootless", "", "", (), False, "Write a config that runs without root."),
         ),
     ),
+    "features": (
+        "Print what this runtime knows as JSON.",
+        "Print what this runtime knows as JSON, in the form of the features document of the OCI runtime"
+        " specification. A list has what is understood in a config.json, whether or not this host has it.",
+        (),
+        (),
+    ),
     "plan": (
         "Print the kernel operations that a bundle compiles to.",
         "Print the plan that create would carry out for BUNDLE: each kernel operation in order, with the"

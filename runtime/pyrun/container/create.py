@@ -10,8 +10,8 @@ from pyrun.container.launch import Conversation, launch
 from pyrun.container.recipients import Recipients, check_console
 from pyrun.errors import PyrunError
 from pyrun.plan.cgroup import path_of as cgroup_of
-from pyrun.plan.create import compile_config, request_for
-from pyrun.plan.namespaces import has, is_new
+from pyrun.plan.create import awaits_runtime, compile_config, request_for
+from pyrun.plan.namespaces import has, is_new, path_of_joined
 from pyrun.plan.root import path_of as root_of
 from pyrun.state import CREATING, OCI_VERSION, StateDirectory, check_id, hook_state
 from pyrun_spec.load import checked_config, read_config
@@ -20,7 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrun.container.seccomp_agent import Agent
+    from pyrun.network.devices import NetworkDevices
     from pyrun.plan import Config, Request
+    from pyrun.plan.operations import Plan
 
 
 class CreationOptions:
@@ -124,7 +127,9 @@ class Creation:
         _check_caller(self.config, request)
         plan = compile_config(self.config, request)
         self._known = _description(self.config, request)
+        agent = _agent(self.config, request, self._known, plan)
         self.terminal: int | None = None
+        self._devices: NetworkDevices | None = None
         self._conversation: Conversation | None = None
         self._recipients = Recipients(options.console_socket, options.pidfd_socket, options.pid_file)
         try:
@@ -141,6 +146,7 @@ class Creation:
 
                 notify.prepare(self.state)
             self._conversation = launch(self.state, kept.count)
+            self._conversation.agent = agent
         except BaseException:
             self._undo()
             raise
@@ -152,7 +158,7 @@ class Creation:
         try:
             conversation.wait_for_init()
             conversation.go()
-            self._run_hooks(conversation)
+            self._act_outside(conversation)
             pid = conversation.wait_for(b"created")
             self.terminal = self._recipients.take_terminal(conversation.take_terminal())
             self._recipients.take_process(pid, "standard")
@@ -161,25 +167,38 @@ class Creation:
         except BaseException:
             self._undo()
             raise
+        if self._devices is not None:
+            self._devices.close()
         conversation.close()
         self._recipients.close()
         return pid
 
-    def _run_hooks(self, conversation: Conversation) -> None:
-        hooks = self.config.get("hooks") or {}
-        if not (hooks.get("prestart") or hooks.get("createRuntime")):
+    def _act_outside(self, conversation: Conversation) -> None:
+        """Do what the container needs from pyrun's namespaces, if anything: network devices, then hooks."""
+        if not awaits_runtime(self.config):
             return
-        from pyrun.container.hooks import run_hooks
-
+        hooks = _hooks_outside(self.config)
+        if hooks:  # loaded while pyrun-init works
+            from pyrun.container.hooks import run_hooks
         pid = conversation.wait_for(b"hooks")
-        state = hook_state(self._known, CREATING, pid)
-        for kind in ("prestart", "createRuntime"):
-            run_hooks(hooks.get(kind) or [], kind, state, self.state)
+        self._move_devices(f"/proc/{pid}/ns/net")
+        for kind, listed in hooks.items():
+            run_hooks(listed, kind, hook_state(self._known, CREATING, pid), self.state)
         conversation.go()
+
+    def _move_devices(self, namespace: str) -> None:
+        devices = (self.config.get("linux") or {}).get("netDevices")
+        if devices:
+            from pyrun.network.devices import NetworkDevices
+
+            self._devices = NetworkDevices(devices, namespace, self.state)
+            self._devices.move()
 
     def _undo(self) -> None:
         from pyrun.container.delete import destroy
 
+        if self._devices is not None:
+            self._devices.put_back()
         if self._conversation is not None:
             self._conversation.break_off()
         if self.terminal is not None:
@@ -189,6 +208,37 @@ class Creation:
         if self._conversation is not None:
             self._conversation.reap()
         self._recipients.close()
+
+
+def _hooks_outside(config: Config) -> dict[str, list[Any]]:
+    hooks = config.get("hooks") or {}
+    return {kind: hooks[kind] for kind in ("prestart", "createRuntime") if hooks.get(kind)}
+
+
+def _agent(config: Config, request: Request, known: dict[str, Any], plan: Plan) -> Agent | None:
+    """Look after the agent that decides about system calls; return it if it is asked before the container is created.
+
+    Otherwise it becomes part of what is ``known``, for start.
+
+    Raises:
+        PyrunError: there is no such agent.
+    """
+    profile = (config.get("linux") or {}).get("seccomp")
+    if not profile:
+        return None
+    from pyrun.plan.seccomp import notifies
+
+    if not notifies(profile):
+        return None
+    from pyrun.container.seccomp_agent import Agent, agent_of, is_asked_on_start
+
+    described = agent_of(profile, request.bundle)
+    agent = Agent(described, known, CREATING)
+    agent.check()
+    if not is_asked_on_start(plan):
+        return agent
+    known["seccompAgent"] = described
+    return None
 
 
 def _check_caller(config: Config, request: Request) -> None:
@@ -216,9 +266,18 @@ def _description(config: Config, request: Request) -> dict[str, Any]:
         "pidNamespace": "new" if is_new(config, "pid") else "joined" if has(config, "pid") else "host",
         "keyring": request.keyring,
     }
+    linux = config.get("linux") or {}
+    if linux.get("intelRdt") is not None:
+        from pyrun.plan.resctrl import to_remove
+
+        description["resctrl"] = to_remove(config, request)
+    if linux.get("netDevices") and not is_new(config, "network"):
+        description["networkNamespace"] = path_of_joined(config, "network")
     hooks = {kind: value for kind, value in (config.get("hooks") or {}).items() if kind.startswith("post") and value}
     if hooks:
         description["hooks"] = hooks
+    if not config.get("process"):
+        description["withoutProcess"] = True
     return description
 
 

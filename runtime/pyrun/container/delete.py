@@ -67,6 +67,16 @@ def destroy(state: StateDirectory) -> None:
     had_processes = _kill(state, cgroup)
     if cgroup and not _belongs_to_another(state, cgroup):
         _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=had_processes)
+    groups = known.get("resctrl")
+    if groups:
+        from pyrun.container import resctrl
+
+        resctrl.remove(groups, created=not state.has_unfinished_gate())
+    namespace = known.get("networkNamespace")
+    if namespace and state.has_unfinished_gate():
+        from pyrun.network.devices import put_back_noted
+
+        put_back_noted(state, namespace)
     state.remove()
     poststop = known.get("hooks", {}).get("poststop")
     if poststop:

@@ -7,11 +7,12 @@ import os
 
 from pyrun.container.descriptors import keep
 from pyrun.container.exec_process import process_for
-from pyrun.container.launch import launch
+from pyrun.container.launch import launch, place_of
 from pyrun.container.recipients import Recipients, check_console
 from pyrun.errors import PyrunError
 from pyrun.plan import Problems, Request
 from pyrun.plan.exec import compile_exec
+from pyrun.plan.process import NO_PROCESS
 from pyrun.state import CREATING, PAUSED, STOPPED, StateDirectory
 from pyrun_spec.load import parsed_config
 
@@ -19,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrun.container.seccomp_agent import Agent
     from pyrun.container.supervise import Supervisor
     from pyrun.plan import Config
     from pyrun.plan.operations import Plan
@@ -153,10 +155,11 @@ class Entrant:
         text = state.read("config.json")
         if text is None:
             raise PyrunError("the pyrun that made this container kept no config.json; exec needs it")
-        config = parsed_config(text)
+        config = {"process": NO_PROCESS, **parsed_config(text)}
         config["process"] = process_for(config, options)
         check_console(config["process"].get("terminal", False), options.detach, options.console_socket)
         plan = _compile(config, known, state, options)
+        agent = _agent(config, known, state)
         self.terminal: int | None = None
         self._recipients = Recipients(options.console_socket, options.pidfd_socket, options.pid_file)
         try:
@@ -165,6 +168,7 @@ class Entrant:
             self._recipients.close()
             raise
         self._conversation.source = options.process_file
+        self._conversation.agent = agent
 
     def go_inside(self) -> int:
         """Return the process's pid when it is in the container and waits; errors as of execute."""
@@ -215,6 +219,26 @@ def _wait(supervisor: Supervisor, entrant: Entrant, pid: int) -> int:
         terminal.close()
 
 
+def _agent(config: Config, known: dict[str, Any], state: StateDirectory) -> Agent | None:
+    """Return the agent that decides about system calls of the process, where there is one."""
+    profile = (config.get("linux") or {}).get("seccomp")
+    if not profile:
+        return None
+    from pyrun.plan.seccomp import notifies
+
+    if not notifies(profile):
+        return None
+    from pyrun.container.seccomp_agent import Agent, agent_of
+
+    described = agent_of(profile, known["bundle"])
+    process = state.read_process()
+    if process is None:
+        return None
+    agent = Agent(described, known, state.status(process, known.get("cgroup")), process.pid)
+    agent.connect()
+    return agent
+
+
 def _check_status(state: StateDirectory, known: dict[str, Any], options: ExecOptions) -> None:
     status = state.status(state.read_process(), known.get("cgroup"))
     if status == STOPPED:
@@ -238,7 +262,8 @@ def _compile(config: Config, known: dict[str, Any], state: StateDirectory, optio
     plan = compile_exec(config, request, problems, cgroup=cgroup, replaceable=options.cgroup is None)
     if problems.found:
         pointer, message = problems.found[0]
-        raise PyrunError(message, source=options.process_file, pointer=pointer if options.process_file else None)
+        source, place = place_of(pointer, options.process_file)
+        raise PyrunError(message, source=source, pointer=place)
     return plan
 
 

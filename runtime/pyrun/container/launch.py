@@ -12,14 +12,16 @@ from pyrun.errors import PyrunError, error_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrun.container.seccomp_agent import Agent
     from pyrun.state import StateDirectory
 
 PROGRAM = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/bin/pyrun-init"
+CONFIG = "config.json"
 MESSAGE_SIZE = 2048
 FIRST_KEPT = 3
 INT_SIZE = 4
-# A descriptor, and who sent it: pid, uid and gid (unix(7)).
-ANCILLARY_SIZE = _socket.CMSG_SPACE(INT_SIZE) + _socket.CMSG_SPACE(3 * INT_SIZE)
+# At most two descriptors, and who sent them: pid, uid and gid (unix(7)).
+ANCILLARY_SIZE = _socket.CMSG_SPACE(2 * INT_SIZE) + _socket.CMSG_SPACE(3 * INT_SIZE)
 SIGKILL = 9
 # memfd_create(2): MFD_NOEXEC_SEAL and MFD_EXEC are known since Linux 6.3.
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_NOEXEC_SEAL, MFD_EXEC = 0x1, 0x2, 0x8, 0x10
@@ -102,6 +104,7 @@ class Conversation:
         outer: pid of the outer stage, None when it has ended.
         init: pid of the process that carries the plan on, once the outer stage has told it; None when it has ended.
         source: the file that errors are about.
+        agent: gets the listener of a seccomp filter that is loaded meanwhile; None where none is expected.
     """
 
     def __init__(self, connection: _socket.socket, outer: int, recorded_in: StateDirectory | None) -> None:
@@ -111,7 +114,8 @@ class Conversation:
         self._spawned = outer
         self.init: int | None = None
         self._terminal: int | None = None
-        self.source: str | None = "config.json"
+        self.source: str | None = CONFIG
+        self.agent: Agent | None = None
 
     def wait_for_init(self) -> None:
         """Return when the outer stage has made the process that carries the plan on.
@@ -209,7 +213,7 @@ class Conversation:
                 _reap(int(message[5:]))
             elif message.startswith(b"warning"):
                 log_warning(message)
-            elif message != b"terminal":
+            elif message not in (b"terminal", b"listener"):
                 break
         if message.startswith(b"failed"):
             raise operation_error(message, self.source)
@@ -224,13 +228,14 @@ class Conversation:
                 )
             except ConnectionResetError:
                 continue  # the process ended before it read what we wrote; what it said is still to come
-            # A pid, or a descriptor, comes first in both.
-            numbers = {kind: int.from_bytes(data[:INT_SIZE], sys.byteorder) for _, kind, data in ancillary}
-            descriptor = numbers.get(_socket.SCM_RIGHTS)
-            genuine = not message or numbers.get(_socket.SCM_CREDENTIALS) == (self.init or self._spawned)
-            if genuine and descriptor is not None and self._terminal is None:
-                self._terminal, descriptor = descriptor, None
-            if descriptor is not None:
+            descriptors, sender = received(ancillary)
+            genuine = not message or sender == (self.init or self._spawned)
+            if genuine and message == b"listener" and self.agent is not None:
+                self.agent.deliver(descriptors, sender)
+                descriptors = []
+            if genuine and message == b"terminal" and descriptors and self._terminal is None:
+                self._terminal = descriptors.pop()
+            for descriptor in descriptors:
                 os.close(descriptor)
             if genuine:
                 return message
@@ -241,7 +246,20 @@ class Conversation:
         return _ended("the container's init", status)
 
 
-def operation_error(message: bytes, source: str | None = "config.json") -> PyrunError:
+def received(ancillary: list[tuple[int, int, bytes]]) -> tuple[list[int], int]:
+    """Return the descriptors that came with a message (unix(7)), and the pid of who sent it; 0 if that is not told."""
+    descriptors: list[int] = []
+    sender = 0
+    for _, kind, data in ancillary:
+        numbers = [int.from_bytes(data[at : at + INT_SIZE], sys.byteorder) for at in range(0, len(data), INT_SIZE)]
+        if kind == _socket.SCM_RIGHTS:
+            descriptors += numbers
+        elif kind == _socket.SCM_CREDENTIALS:
+            sender = numbers[0]
+    return descriptors, sender
+
+
+def operation_error(message: bytes, source: str | None = CONFIG) -> PyrunError:
     """Return the error that a "failed" message of pyrun-init stands for.
 
     Args:
@@ -253,21 +271,35 @@ def operation_error(message: bytes, source: str | None = "config.json") -> Pyrun
 
     reason = f": {error_words(errno)}" if errno else ""
     remedy = hint(operation, errno)
+    file, place = place_of(pointer, source)
     return PyrunError(
         words + reason + (f"; {remedy}" if remedy else ""),
-        source=source if pointer else None,
-        pointer=pointer if pointer and source else None,
+        source=file,
+        pointer=place,
         operation=operation,
         errno=errno or None,
     )
 
 
-def log_warning(message: bytes) -> None:
-    """Log a "warning" message of pyrun-init."""
-    from pyrun.cli import log
+def place_of(pointer: str, source: str | None) -> tuple[str | None, str | None]:
+    """Return the file and the JSON pointer in it of what is at ``pointer`` in a config.json, or None for both.
 
-    _, _, _, _, pointer, words = message.decode("utf-8", "replace").split("\0", 5)
-    log.warning(f"{pointer}: {words}")
+    Args:
+        source: config.json, or a file that holds its /process alone; None for no place at all.
+    """
+    if not source or not pointer:
+        return None, None
+    if source == CONFIG or not pointer.startswith("/process/"):
+        return CONFIG, pointer
+    return source, pointer.removeprefix("/process")
+
+
+def log_warning(message: bytes) -> None:
+    """Log a "warning" message of pyrun-init, if there is a log: it is loaded when it is set up."""
+    log = sys.modules.get("pyrun.cli.log")
+    if log is not None:
+        _, _, _, _, pointer, words = message.decode("utf-8", "replace").split("\0", 5)
+        log.warning(f"{pointer}: {words}")
 
 
 def _is_child(pid: int) -> bool:

@@ -36,6 +36,18 @@ def connect(path: str, option: str) -> _socket.socket:
     Raises:
         PyrunError: there is no socket, or nobody who accepts.
     """
+    try:
+        return open_connection(path)
+    except OSError as error:
+        raise _connection_error(path, option, error) from error
+
+
+def open_connection(path: str) -> _socket.socket:
+    """Connect to the stream socket at ``path``, as :func:`connect` does.
+
+    Raises:
+        OSError: with ENOTSOCK where there is another kind of file, and EAGAIN where nobody accepts in time.
+    """
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         connection.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, _timeval(SECONDS_TO_ACCEPT))
@@ -47,9 +59,9 @@ def connect(path: str, option: str) -> _socket.socket:
             raise error if _is_socket(file) else OSError(errno.ENOTSOCK, "") from error
         finally:
             os.close(file)
-    except OSError as error:
+    except BaseException:
         connection.close()
-        raise _connection_error(path, option, error) from error
+        raise
     return connection
 
 

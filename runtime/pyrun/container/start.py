@@ -7,11 +7,12 @@ import os
 
 from pyrun.container.launch import MESSAGE_SIZE, log_warning, operation_error
 from pyrun.errors import PyrunError
-from pyrun.state import RUNNING, StateDirectory, hook_state
+from pyrun.state import CREATED, RUNNING, StateDirectory, hook_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrun.container.notify import Listener
+    from pyrun.container.seccomp_agent import Agent
 
 
 def start(root: str, container_id: str) -> None:
@@ -73,33 +74,51 @@ def _listener(state: StateDirectory) -> Listener | None:
 
 
 def _start(state: StateDirectory, connection: int) -> None:
+    text = state.read("state.json") or b""
+    if b'"withoutProcess"' in text and (state.read_state() or {}).get("withoutProcess"):
+        raise PyrunError("cannot start a container that was created without a process; create it with one")
+    agent = _agent(state, connection) if b'"seccompAgent"' in text else None
     try:
-        _open_gate(connection)
+        _open_gate(connection, agent)
     except PyrunError as error:
         if error.operation == "run_hook":
             _destroy(state)
         raise
+    finally:
+        if agent is not None:
+            agent.close()
     os.unlink("gate", dir_fd=state.descriptor)
-    try:
+    # Only then it is worth its parsing.
+    if b'"poststart"' in text:
         _run_poststart_hooks(state)
-    except BaseException:
-        _destroy(state)
-        raise
 
 
-def _open_gate(connection: int) -> None:
+def _agent(state: StateDirectory, connection: int) -> Agent | None:
+    known, process = state.read_state() or {}, state.read_process()
+    agent = known.get("seccompAgent")
+    if not agent or process is None:
+        return None
+    from pyrun.container.seccomp_agent import Agent
+
+    asked = Agent(agent, known, CREATED, process.pid)
+    asked.wait_at(connection)
+    return asked
+
+
+def _open_gate(connection: int, agent: Agent | None) -> None:
     """Say start; the connection ends without a further word when the init has become the program."""
+    receive = os.read if agent is None else agent.receive
     started = False
     try:
         os.write(connection, b"start")
-        while message := os.read(connection, MESSAGE_SIZE):
+        while message := receive(connection, MESSAGE_SIZE):
             if message == b"starting":
                 started = True
             elif message == b"hook":
                 started = False
             elif message.startswith(b"failed"):
                 raise operation_error(message)
-            else:
+            elif message.startswith(b"warning"):
                 log_warning(message)
     except (BrokenPipeError, ConnectionResetError):
         pass
@@ -108,15 +127,17 @@ def _open_gate(connection: int) -> None:
 
 
 def _run_poststart_hooks(state: StateDirectory) -> None:
-    # Only then it is worth its parsing.
-    if b'"poststart"' not in (state.read("state.json") or b""):
-        return
     known, process = state.read_state() or {}, state.read_process()
     hooks = known.get("hooks", {}).get("poststart")
-    if hooks and process is not None:
-        from pyrun.container.hooks import run_hooks
+    if not hooks or process is None:
+        return
+    from pyrun.container.hooks import run_hooks
 
+    try:
         run_hooks(hooks, "poststart", hook_state(known, RUNNING, process.pid), state)
+    except BaseException:
+        _destroy(state)
+        raise
 
 
 def _destroy(state: StateDirectory) -> None:

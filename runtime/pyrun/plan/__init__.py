@@ -24,6 +24,8 @@ class Request:
         container_id: the container's id.
         bundle: absolute path of the bundle.
         cgroup_mount: where cgroup2 is mounted on the host, or None.
+        cgroup_controllers: the controllers that cgroups below that mount can have.
+        resctrl_mount: where resctrl is mounted, or None to look for it when it is needed.
         own_cgroup: pyrun's own cgroup below that mount; relative cgroup paths start beside it.
         seccomp_cache: directory of compiled filters, or None.
         no_pivot: cover the old root instead of pivoting away from it (for a root in an initramfs).
@@ -38,6 +40,7 @@ class Request:
     __slots__ = (
         "bundle",
         "caller",
+        "cgroup_controllers",
         "cgroup_denied",
         "cgroup_mount",
         "container_id",
@@ -47,6 +50,7 @@ class Request:
         "no_pivot",
         "notify_directory",
         "own_cgroup",
+        "resctrl_mount",
         "seccomp_cache",
     )
 
@@ -56,6 +60,8 @@ class Request:
         bundle: str,
         *,
         cgroup_mount: str | None = None,
+        cgroup_controllers: list[str] | None = None,
+        resctrl_mount: str | None = None,
         own_cgroup: str = "/",
         seccomp_cache: str | None = None,
         no_pivot: bool = False,
@@ -69,6 +75,8 @@ class Request:
         self.container_id = container_id
         self.bundle = bundle
         self.cgroup_mount = cgroup_mount
+        self.cgroup_controllers = cgroup_controllers or []
+        self.resctrl_mount = resctrl_mount
         self.own_cgroup = own_cgroup
         self.seccomp_cache = seccomp_cache
         self.no_pivot = no_pivot

@@ -18,7 +18,6 @@ from pyrun.plan import (
     namespaces,
     process,
     root,
-    unsupported,
 )
 from pyrun.plan.operations import Plan
 from pyrun_cgroups import placement
@@ -56,9 +55,7 @@ def find_problems(config: Config, request: Request) -> list[tuple[str, str]]:
 def _compile(config: Config, request: Request) -> tuple[Plan, Problems]:
     plan, problems = Plan(), Problems()
     if not config.get("process"):
-        problems.add("/process", "a container needs a process; add one with args and cwd")
-        return plan, problems
-    unsupported.find(config, problems)
+        config = {**config, "process": process.NO_PROCESS}
     _plan_outer_stage(plan, config, request, problems)
     _plan_init(plan, config, request, problems)
     _plan_start(plan, config, request, problems)
@@ -68,21 +65,35 @@ def _compile(config: Config, request: Request) -> tuple[Plan, Problems]:
 def _plan_outer_stage(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     plan.add("open_gate", "")
     placed = cgroup.place(plan, config, request, problems)
-    process.prepare_outside(plan, config)
-    if namespaces.is_new(config, "user"):
-        mounts.open_sources(plan, config, request)
+    if placed:
+        _plan_delegation(plan, config, request)
+    if (config.get("linux") or {}).get("intelRdt") is not None:
+        from pyrun.plan import resctrl
+
+        resctrl.place(plan, config, request, problems)
+    process.prepare_outside(plan, config, inherited=namespaces.has(config, "user"))
+    opened = mounts.open_sources(plan, config, request, problems)
     idmaps.check(config, request, problems)
-    namespaces.join_and_clone(plan, config, idmaps.arguments(config, request), placed=placed)
+    namespaces.check_devices(config, request, problems)
+    namespaces.join_and_clone(plan, config, idmaps.arguments(config, request), placed=placed, opened=opened)
+
+
+def _plan_delegation(plan: Plan, config: Config, request: Request) -> None:
+    mounts = config.get("mounts") or ()
+    if any(mount.get("source") == "cgroup" and "ro" not in (mount.get("options") or ()) for mount in mounts):
+        from pyrun.plan import delegation
+
+        delegation.add(plan, config, request)
 
 
 def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     namespaces.settle(plan, config)
-    process.open_session(plan, config, request)
     kernel.open_procfs(plan, config)
+    process.open_session(plan, config, request)
     if namespaces.has(config, "mount"):
         root.attach(plan, config, request, problems)
         mounts.add_all(plan, config, request, problems)
-        devices.add_all(plan, config)
+        devices.add_all(plan, config, problems)
         _plan_hooks_before_pivot(plan, config, request)
         root.enter(plan, config, request)
         process.make_cwd(plan, config)
@@ -93,13 +104,17 @@ def _plan_init(plan: Plan, config: Config, request: Request, problems: Problems)
     else:
         _plan_hooks_before_pivot(plan, config, request)
         root.use(plan, config, request, problems)
+        devices.add_all_unmounted(plan, config, problems)
         process.open_terminal(plan, config)
     kernel.set_all(plan, config)
+    root.propagate(plan, config)
+    process.label(plan, config, problems)
     process.find_program(plan, config)
     namespaces.join_pid_namespace(plan, config)
-    process.drop_privileges(plan, config)
+    process.drop_privileges(plan, config, inherited=namespaces.has(config, "user"))
     namespaces.enter_pid_namespace(plan, config)
     process.attach_terminal(plan, config)
+    process.set_attributes(plan, config, problems, inherited=namespaces.has(config, "user"))
 
 
 def _plan_start(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
@@ -113,7 +128,16 @@ def _plan_start(plan: Plan, config: Config, request: Request, problems: Problems
     process.execute(plan, config, request)
 
 
+def awaits_runtime(config: Config) -> bool:
+    """Whether the init waits, when its mounts stand, for what pyrun does from outside: network devices, hooks."""
+    hooks = config.get("hooks") or {}
+    devices = (config.get("linux") or {}).get("netDevices")
+    return bool(devices or hooks.get("prestart") or hooks.get("createRuntime"))
+
+
 def _plan_hooks_before_pivot(plan: Plan, config: Config, request: Request) -> None:
+    if awaits_runtime(config):
+        plan.add("await_runtime_hooks", "/hooks" if config.get("hooks") else "/linux/netDevices")
     if config.get("hooks"):
         from pyrun.plan import hooks
 
@@ -164,6 +188,7 @@ def request_for(
         container_id,
         bundle,
         cgroup_mount=mount,
+        cgroup_controllers=placement.controllers(mount) if mount else None,
         own_cgroup=own_cgroup,
         seccomp_cache=seccomp_cache,
         no_pivot=no_pivot,

@@ -7,8 +7,18 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pyrun.plan import devices, mounts, namespaces, process, root
-from pyrun.plan.operations import OPERATIONS, START, Plan
+from pyrun.plan import (
+    devices,
+    memory_policy,
+    mount_options,
+    mounts,
+    namespaces,
+    personality,
+    process,
+    resctrl,
+    scheduling,
+)
+from pyrun.plan.operations import INIT, OPERATIONS, OUTER, START, Plan
 
 LONGEST_VALUE = 100
 
@@ -51,11 +61,13 @@ def as_json(plan: Plan) -> str:
 
 
 def _stages(plan: Plan) -> list[str]:
-    """Return who carries out each operation; behind the gate there is the start only, whatever the table says."""
+    """Return who carries out each operation; the table says it of those that are not for several."""
     stages: list[str] = []
-    passed = False
+    cloned = passed = False
     for name, _, _ in plan.operations:
-        stages.append(START if passed else OPERATIONS[name][0])
+        stage = OPERATIONS[name][0]
+        stages.append(START if passed else INIT if cloned and stage == OUTER else stage)
+        cloned = cloned or name in ("clone_init", "clone_entrant")
         passed = passed or name == "wait_at_gate"
     return stages
 
@@ -92,24 +104,25 @@ def _names(table: dict[str, int]) -> Callable[[int], str]:
 
 
 def _mount_attributes(value: int) -> str:
-    names = {name: bits for name, (bits, _) in mounts.ATTRIBUTES.items() if bits}
-    return "|".join(
-        name for name, bits in names.items() if value & (mounts.ATIME if bits & mounts.ATIME else bits) == bits
-    )
+    names = {**mount_options.SETTING, **mount_options.ACCESS_TIMES}
+    times = mount_options.ATIME
+    return "|".join(name for name, bits in names.items() if bits and value & (times if bits & times else bits) == bits)
 
 
 def _cleared_attributes(value: int) -> str:
-    names = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "nodiratime": 0x80, "atime": mounts.ATIME}
-    return _names(names)(value)
+    return _names({**mount_options.SETTING, "atime": mount_options.ATIME})(value)
 
 
 def _propagation(value: int) -> str:
-    return next((name for name, flags in root.PROPAGATION.items() if flags == value), str(value))
+    return next((name for name, flags in mount_options.PROPAGATION.items() if flags == value), str(value))
 
 
 def _propagations(values: list[int]) -> str:
     return ",".join(
-        _propagation(value & ~mounts.RECURSIVE | (root.MS_REC if value & mounts.RECURSIVE else 0)) for value in values
+        _propagation(
+            value & ~mount_options.RECURSIVE | (mount_options.MS_REC if value & mount_options.RECURSIVE else 0)
+        )
+        for value in values
     )
 
 
@@ -121,11 +134,35 @@ def _capabilities(value: int) -> str:
     return "none" if value == 0 else _names(process.BITS)(value)
 
 
+def _name(table: dict[str, int]) -> Callable[[int], str]:
+    """Return a function that names a number."""
+    return lambda value: next(name for name, number in table.items() if number == value)
+
+
+def _memory_policy(value: int) -> str:
+    flags = sum(memory_policy.FLAGS.values())
+    return "|".join([_name(memory_policy.MODES)(value & ~flags), *filter(None, [_names(memory_policy.FLAGS)(value)])])
+
+
+def _signed(value: int) -> str:
+    """Return a 32-bit number that stands in the plan without its sign; 0 says nothing."""
+    return str(value - (value >> 31 << 32) or "")
+
+
+def _mapping(value: int) -> str:
+    if value == mount_options.NO_SLOT:
+        return ""
+    return f"{value & ~mount_options.RECURSIVE}{'+below' if value & mount_options.RECURSIVE else ''}"
+
+
 MOUNT_FLAGS = {
     "inside-procfs": mounts.INSIDE_PROCFS,
     "no-symlinks": mounts.NO_SYMLINKS,
-    "covered-later": mounts.COVERED_LATER,
-    "readonly-below": mounts.READONLY_BELOW,
+    "remembered": mounts.REMEMBERED,
+    "copy-up": mount_options.COPY_UP,
+    "silent": mount_options.SILENT,
+    "iversion": mount_options.IVERSION,
+    "noiversion": mount_options.NOIVERSION,
 }
 _namespaces = _names(namespaces.CLONE_FLAGS)
 
@@ -135,11 +172,20 @@ WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {
     ("unshare_namespaces", "flags"): _namespaces,
     ("open_namespace", "type"): _namespaces,
     ("join_namespaces", "types"): _namespaces,
+    ("refuse_own_namespace", "type"): _namespaces,
+    ("make_resctrl_group", "flags"): _names({"may-make": resctrl.MAY_MAKE, "must-agree": resctrl.MUST_AGREE}),
     ("propagate_root", "flags"): _propagation,
     ("mount_filesystem", "flags"): _names(MOUNT_FLAGS),
     ("bind_mount", "flags"): _names(MOUNT_FLAGS),
+    ("remount", "flags"): _names(MOUNT_FLAGS),
     ("make_symlink", "flags"): _names({"replace": devices.REPLACE, "if-target-exists": devices.IF_TARGET_EXISTS}),
     ("make_device", "type"): lambda value: next(name for name, bits in devices.TYPES.items() if bits == value),
+    ("set_scheduler", "policy"): _name(scheduling.POLICIES),
+    ("set_scheduler", "flags"): _names(scheduling.FLAGS),
+    ("set_io_priority", "class"): _name(scheduling.IO_CLASSES),
+    ("set_memory_policy", "mode"): _memory_policy,
+    ("set_personality", "persona"): _name(personality.DOMAINS),
+    "nice": _signed,
     "attributes": _mount_attributes,
     "set": _mount_attributes,
     "clear": _cleared_attributes,
@@ -147,7 +193,10 @@ WORDS: dict[str | tuple[str, str], Callable[[Any], str]] = {
     "recursive": _yes,
     "home": _yes,
     "timeout": lambda value: f"{value}s" if value else "",
-    "slot": lambda value: "" if value == mounts.NO_SLOT else str(value),
+    "recursive_set": _mount_attributes,
+    "recursive_clear": _cleared_attributes,
+    "mapping": _mapping,
+    "slot": lambda value: "" if value == mount_options.NO_SLOT else str(value),
     "listen_descriptors": lambda value: str(value or ""),
     "resource": _resource,
     "mode": _octal,

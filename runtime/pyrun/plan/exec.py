@@ -31,26 +31,30 @@ def compile_exec(
     plan.add("find_container", "")
     if cgroup is not None:
         plan.add("open_cgroup", "", request.cgroup_mount or "", cgroup, int(replaceable))
-    process.prepare_outside(plan, config)
-    if config["process"].get("apparmorProfile") or config["process"].get("selinuxLabel"):
-        from pyrun.plan.labels import set_label
+    if (config.get("linux") or {}).get("intelRdt") is not None:
+        from pyrun.plan import resctrl
 
-        set_label(plan, config, problems)
+        resctrl.join(plan, config, request)
+    process.prepare_outside(plan, config, inherited=True)
+    process.label_keyring(plan, config, request)
+    process.label(plan, config, problems)
+    process.begin_on_processors(plan, config)
     plan.add("clone_entrant", "")
     namespaces.enter_all(plan, config)
     if namespaces.has(config, "mount"):
         plan.add("use_entered_root", "")
     else:
         root.change(plan, config, request)
-    plan.add("reset_affinity", "")
+    process.end_on_processors(plan, config)
     process.join_keyring(plan, request)
     process.open_terminal(plan, config)
     process.find_program(plan, config)
-    process.drop_privileges(plan, config)
+    process.drop_privileges(plan, config, inherited=True)
     plan.add("go_on_inside", "")
     plan.add("new_session", "")
     process.attach_terminal(plan, config)
     process.limit(plan, config)
+    process.set_attributes(plan, config, problems, inherited=True)
     filtered = process.filter_early(plan, config, request, problems)
     plan.add("await_go", "")
     if not filtered:

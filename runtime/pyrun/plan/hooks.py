@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def before_pivot(plan: Plan, config: Config, request: Request) -> None:
-    """Add what has its turn when the mounts stand and the host's files are in sight: pyrun's hooks, createContainer."""
-    if config["hooks"].get("prestart") or config["hooks"].get("createRuntime"):
-        plan.add("await_runtime_hooks", "/hooks")
+    """Add the createContainer hooks, whose turn is when the mounts stand and the host's files are in sight."""
     _run(plan, config, request, "createContainer", CREATING)
 
 

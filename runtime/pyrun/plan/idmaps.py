@@ -24,8 +24,8 @@ def arguments(config: Config, request: Request) -> tuple[str, str, str, str]:
         return "", "", "", ""
     caller, users, groups = request.caller, _mappings(config, UID), _mappings(config, GID)
     return (
-        _text(users),
-        _text(groups),
+        as_text(users),
+        as_text(groups),
         "" if _may_write(users, caller.user, request) else caller.uid_mapper,
         "" if _may_write(groups, caller.group, request) else caller.gid_mapper,
     )
@@ -67,5 +67,6 @@ def _mappings(config: Config, key: str) -> Mappings:
     return mappings
 
 
-def _text(mappings: Mappings) -> str:
+def as_text(mappings: Mappings) -> str:
+    """Return mappings as the kernel's files uid_map and gid_map take them (user_namespaces(7))."""
     return "".join(f"{each['containerID']} {each['hostID']} {each['size']}\n" for each in mappings)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from pyrun.plan.mounts import normal_path
-from pyrun_spec.errors import join_pointer
-from pyrun_spec.rules import sysctl_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +12,16 @@ if TYPE_CHECKING:
 
 
 def open_procfs(plan: Plan, config: Config) -> None:
-    """Add the opening of the procfs by which parameters are set, before the image's or the config's covers /proc."""
-    if (config.get("linux") or {}).get("sysctl"):
-        plan.add("open_own_procfs", "/linux/sysctl")
+    """Add the opening of the procfs by which parameters and labels are set, before the image's covers /proc."""
+    linux, process = config.get("linux") or {}, config["process"]
+    for pointer, value in (
+        ("/linux/sysctl", linux.get("sysctl")),
+        ("/process/apparmorProfile", process.get("apparmorProfile")),
+        ("/process/selinuxLabel", process.get("selinuxLabel")),
+    ):
+        if value:
+            plan.add("open_own_procfs", pointer)
+            return
 
 
 def set_all(plan: Plan, config: Config) -> None:
@@ -25,9 +30,12 @@ def set_all(plan: Plan, config: Config) -> None:
     for name in ("hostname", "domainname"):
         if config.get(name):
             plan.add(f"set_{name}", f"/{name}", config[name])
-    for key, value in (linux.get("sysctl") or {}).items():
-        plan.add("write_sysctl", join_pointer("/linux/sysctl", key), f"sys/{sysctl_path(key)}", value)
+    if linux.get("sysctl"):
+        from pyrun.plan import sysctl
+
+        sysctl.set_all(plan, config)
     for number, path in enumerate(linux.get("readonlyPaths") or ()):
         plan.add("readonly_path", f"/linux/readonlyPaths/{number}", normal_path(path))
+    label = linux.get("mountLabel") or ""
     for number, path in enumerate(linux.get("maskedPaths") or ()):
-        plan.add("mask_path", f"/linux/maskedPaths/{number}", normal_path(path))
+        plan.add("mask_path", f"/linux/maskedPaths/{number}", normal_path(path), label)

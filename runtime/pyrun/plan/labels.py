@@ -7,30 +7,42 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrun.plan import Config, Problems
+    from pyrun.plan import Config, Problems, Request
     from pyrun.plan.operations import Plan
 
+APPARMOR, SELINUX = "/process/apparmorProfile", "/process/selinuxLabel"
 APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"
-APPARMOR_FILES = ["self/attr/apparmor/exec", "self/attr/exec"]  # the first since Linux 5.1
+APPARMOR_FILES = ["apparmor/exec", "exec"]  # of /proc/PID/attr; the first since Linux 5.1
 UNCONFINED = "unconfined"
 SELINUX_MOUNT = "/sys/fs/selinux/enforce"
-SELINUX_FILES = ["self/attr/exec"]
+SELINUX_FILES = ["exec"]
+SELINUX_KEY_FILES = ["keycreate"]
 
 
-def set_label(plan: Plan, config: Config, problems: Problems) -> None:
+def label_keyring(plan: Plan, config: Config, request: Request) -> None:
+    """Add the SELinux label of the session keyring that is made next: without it the program could not use its own."""
+    label = config["process"].get("selinuxLabel")
+    if label and request.keyring and _has_selinux():
+        plan.add("set_label", SELINUX, SELINUX_KEY_FILES, label)
+
+
+def label_program(plan: Plan, config: Config, problems: Problems) -> None:
     """Add the label under which the program will run; report a module that this host does not have."""
     process = config["process"]
     profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
     if profile and not _has_apparmor():
-        if profile == UNCONFINED:
-            return
-        problems.add("/process/apparmorProfile", "this host has no AppArmor; leave the profile out")
+        if profile != UNCONFINED:
+            problems.add(APPARMOR, "this host has no AppArmor; leave the profile out")
     elif profile:
-        plan.add("set_exec_label", "/process/apparmorProfile", APPARMOR_FILES, f"exec {profile}")
-    if label and not os.path.exists(SELINUX_MOUNT):
-        problems.add("/process/selinuxLabel", "this host has no SELinux; leave the label out")
+        plan.add("set_label", APPARMOR, APPARMOR_FILES, f"exec {profile}")
+    if label and not _has_selinux():
+        problems.add(SELINUX, "this host has no SELinux; leave the label out")
     elif label:
-        plan.add("set_exec_label", "/process/selinuxLabel", SELINUX_FILES, label)
+        plan.add("set_label", SELINUX, SELINUX_FILES, label)
+
+
+def _has_selinux() -> bool:
+    return os.path.exists(SELINUX_MOUNT)
 
 
 def _has_apparmor() -> bool:

@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrun.plan import Config
+    from pyrun.plan import Config, Problems, Request
     from pyrun.plan.operations import Plan
 
 # clone(2), in the order in which they are joined: the user namespace first, because it decides what else is allowed;
@@ -22,6 +22,7 @@ CLONE_FLAGS = {
     "pid": 0x20000000,
     "mount": 0x00020000,
 }
+CLOCKS = ("monotonic", "boottime")
 
 
 def has(config: Config, kind: str) -> bool:
@@ -35,16 +36,41 @@ def is_new(config: Config, kind: str) -> bool:
     return entry is not None and not entry[1].get("path")
 
 
-def join_and_clone(plan: Plan, config: Config, maps: tuple[str, str, str, str], *, placed: bool) -> None:
+def path_of_joined(config: Config, kind: str) -> str | None:
+    """Return the path of the namespace of this kind that the container joins, or None."""
+    entry = _entry(config, kind)
+    return entry[1].get("path") if entry else None
+
+
+def check_devices(config: Config, request: Request, problems: Problems) -> None:
+    """Report network devices that an ordinary user asks for: they belong to the host."""
+    if request.caller.user and (config.get("linux") or {}).get("netDevices"):
+        problems.add("/linux/netDevices", "only root can move network devices of the host into a container")
+
+
+def path_of(config: Config, kind: str) -> str:
+    """Return the path of the namespace of this kind that is joined, or ""."""
+    entry = _entry(config, kind)
+    return str(entry[1].get("path") or "") if entry else ""
+
+
+def join_and_clone(plan: Plan, config: Config, maps: tuple[str, str, str, str], *, placed: bool, opened: bool) -> None:
     """Add the outer stage's part: join what has a path, and clone the init into the rest.
 
     Args:
         maps: what :func:`pyrun.plan.idmaps.arguments` returns.
         placed: whether the container has a cgroup of its own.
+        opened: whether the outer stage opens sources of mounts.
     """
     joined = [(kind, entry) for kind in CLONE_FLAGS if (entry := _entry(config, kind)) and entry[1].get("path")]
     for kind, (pointer, namespace) in joined:
         plan.add("open_namespace", f"{pointer}/path", CLONE_FLAGS[kind], namespace["path"])
+    if joined and config["linux"].get("sysctl"):
+        from pyrun.plan import sysctl
+
+        sysctl.guard(plan, config)
+    if opened and path_of(config, "user"):
+        plan.add("open_bind_sources_early", "/linux/namespaces")
     if placed and any(kind in ("user", "cgroup") for kind, _ in joined):
         plan.add("enter_cgroup", "/linux/namespaces")
     now = sum(CLONE_FLAGS[kind] for kind, _ in joined if kind != "pid" or not _enters_pid_late(config))
@@ -52,7 +78,20 @@ def join_and_clone(plan: Plan, config: Config, maps: tuple[str, str, str, str], 
         plan.add("join_namespaces", "/linux/namespaces", now)
     if is_new(config, "time"):
         plan.add("unshare_time", "/linux/namespaces")
+        _set_clocks(plan, config)
     plan.add("clone_init", "/linux/namespaces", _new_flags(config, _kinds_of_clone(config)), *maps)
+
+
+def _set_clocks(plan: Plan, config: Config) -> None:
+    """Add the offsets of a new time namespace, in the form of /proc/PID/timens_offsets (time_namespaces(7))."""
+    offsets = config["linux"].get("timeOffsets") or {}
+    lines = [
+        f"{clock} {offset.get('secs') or 0} {offset.get('nanosecs') or 0}\n"
+        for clock in CLOCKS
+        if (offset := offsets.get(clock)) is not None
+    ]
+    if lines:
+        plan.add("set_time_offsets", "/linux/timeOffsets", "".join(lines))
 
 
 def settle(plan: Plan, config: Config) -> None:

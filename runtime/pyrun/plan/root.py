@@ -8,18 +8,6 @@ if TYPE_CHECKING:
     from pyrun.plan import Config, Problems, Request
     from pyrun.plan.operations import Plan
 
-MS_REC = 1 << 14
-MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
-PROPAGATION = {
-    "unbindable": MS_UNBINDABLE,
-    "private": MS_PRIVATE,
-    "slave": MS_SLAVE,
-    "shared": MS_SHARED,
-    "runbindable": MS_UNBINDABLE | MS_REC,
-    "rprivate": MS_PRIVATE | MS_REC,
-    "rslave": MS_SLAVE | MS_REC,
-    "rshared": MS_SHARED | MS_REC,
-}
 OVERLAY = "org.pyrun.rootfs."
 
 
@@ -30,13 +18,16 @@ def path_of(config: Config, request: Request) -> str:
 
 def attach(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
     """Add the mount of the root: an overlay where annotations ask for one, else a bind of root.path on itself."""
+    from pyrun.plan.mount_options import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, PROPAGATION
+
     path = path_of(config, request)
     asked = PROPAGATION.get(_propagation(config), MS_SLAVE)
     if asked & MS_SHARED:
         # Bind mounts may ask to reach the host; the root itself must not.
         plan.add("isolate_root", "/linux/rootfsPropagation", path)
     else:
-        private = asked & (MS_PRIVATE | MS_UNBINDABLE)
+        # A mount of the tree can be the slave of the host that it asks to be, unless all are to be private.
+        private = asked & MS_REC and asked & (MS_PRIVATE | MS_UNBINDABLE)
         plan.add("propagate_root", "/linux/rootfsPropagation", (MS_PRIVATE if private else MS_SLAVE) | MS_REC)
     annotations = config.get("annotations") or {}
     lower, upper, work = (annotations.get(OVERLAY + name) for name in ("lowerdir", "upperdir", "workdir"))
@@ -49,7 +40,7 @@ def attach(plan: Plan, config: Config, request: Request, problems: Problems) -> 
         missing = "workdir" if upper else "upperdir"
         problems.add(_pointer(missing), "an overlay has an upper and a work directory, or neither")
     else:
-        lowers = [_absolute(each, request) for each in _split(lower)]
+        lowers = [_absolute(each, request) for each in split_layers(lower)]
         writable = [_absolute(each, request) if each else "" for each in (upper, work)]
         # Without CAP_SYS_ADMIN of the host, overlayfs keeps its marks in the user.overlay. attributes.
         parameters = ["userxattr"] if _has_user_namespace(config) else []
@@ -62,12 +53,20 @@ def enter(plan: Plan, config: Config, request: Request) -> None:
 
 
 def finish(plan: Plan, config: Config) -> None:
-    """Add what waits until everything in the root is in place: its propagation, and that it is read-only."""
+    """Add what waits until everything in the root is in place: that it is read-only."""
+    if config["root"].get("readonly"):
+        plan.add("readonly_root", "/root/readonly")
+
+
+def propagate(plan: Plan, config: Config) -> None:
+    """Add the propagation of the root and of mounts: nobody pivots to a shared root, or covers what is unbindable."""
+    from pyrun.plan import mounts
+    from pyrun.plan.mount_options import PROPAGATION
+
     asked = _propagation(config)
     if asked:
         plan.add("propagate_root", "/linux/rootfsPropagation", PROPAGATION[asked])
-    if config["root"].get("readonly"):
-        plan.add("readonly_root", "/root/readonly")
+    mounts.propagate(plan, config)
 
 
 def use(plan: Plan, config: Config, request: Request, problems: Problems) -> None:
@@ -77,6 +76,8 @@ def use(plan: Plan, config: Config, request: Request, problems: Problems) -> Non
         problems.add("/mounts", f"a mount {remedy}")
     if config["root"].get("readonly"):
         problems.add("/root/readonly", f"a read-only root {remedy}")
+    if _propagation(config):
+        problems.add("/linux/rootfsPropagation", f"the root's propagation {remedy}")
     if request.notify_directory is not None:
         problems.add("/linux/namespaces", f"NOTIFY_SOCKET in the environment {remedy}, or unset it")
     change(plan, config, request)
@@ -104,8 +105,8 @@ def _absolute(path: str, request: Request) -> str:
     return path if path.startswith("/") else f"{request.bundle}/{path}"
 
 
-def _split(lowers: str) -> list[str]:
-    """Split at colons, as overlayfs does; a backslash protects the next character."""
+def split_layers(lowers: str) -> list[str]:
+    """Split ``lowerdir`` at colons, as overlayfs does; a backslash protects the next character."""
     parts, escaped = [""], False
     for character in lowers:
         if escaped or character not in ":\\":

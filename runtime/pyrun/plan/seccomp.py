@@ -22,10 +22,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_FORMAT = b"pyrun seccomp filter 1"
+_FORMAT = b"pyrun seccomp filter 2"
 """First line of a cache file. To be raised when the same profile is compiled to something else."""
 
-_ALLOW = "SCMP_ACT_ALLOW"
+_ALLOW, _NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY"
+_OF_THE_AGENT = ("listenerPath", "listenerMetadata")
 _CACHED_FILTERS = 64
 _LONGEST_FILE = 1 << 16  # bytes: BPF_MAXINSNS instructions take half of it
 
@@ -68,6 +69,11 @@ def allows(profile: dict[str, Any], names: frozenset[str]) -> bool:
     return names <= allowed
 
 
+def notifies(profile: dict[str, Any]) -> bool:
+    """Whether an agent decides about any system call; else the properties of the listener mean nothing (the spec)."""
+    return any(rule["action"] == _NOTIFY for rule in profile.get("syscalls") or ())
+
+
 def _compile(profile: dict[str, Any]) -> tuple[int, bytes]:
     from pyrun.plan.seccomp_compiler import compile_profile
 
@@ -76,8 +82,10 @@ def _compile(profile: dict[str, Any]) -> tuple[int, bytes]:
 
 def _cache_key(profile: dict[str, Any]) -> str:
     digest = blake2b(_FORMAT + b"\n" + os.uname().machine.encode(), digest_size=16)
+    # Engines tell the agent something else for each container, with the same filter.
+    compiled = {name: value for name, value in profile.items() if name not in _OF_THE_AGENT}
     # Version 2 has no references between equal objects, which would differ from run to run.
-    digest.update(marshal.dumps(profile, 2))
+    digest.update(marshal.dumps(compiled, 2))
     return digest.hexdigest()
 
 

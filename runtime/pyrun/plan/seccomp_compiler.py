@@ -15,6 +15,7 @@ import os
 import sys
 
 from pyrun.errors import PyrunError
+from pyrun.plan.seccomp import notifies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,21 +24,25 @@ if TYPE_CHECKING:
 _INSTRUCTION_BYTES = 8
 _MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
-_FLAGS = {
+# Flags of seccomp(2).
+FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 1,
     "SECCOMP_FILTER_FLAG_LOG": 2,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }
+_NEW_LISTENER = 8
 
 # Return values of a filter (linux/seccomp.h); those of ERRNO and TRACE carry a number in the lower 16 bits.
-_ERRNO, _TRACE, _LOG, _ALLOW = 0x0005_0000, 0x7FF0_0000, 0x7FFC_0000, 0x7FFF_0000
-_ACTIONS = {
+_ERRNO, _TRACE, _NOTIFY, _LOG, _ALLOW = 0x0005_0000, 0x7FF0_0000, 0x7FC0_0000, 0x7FFC_0000, 0x7FFF_0000
+ACTIONS = {
     "SCMP_ACT_KILL": 0,
     "SCMP_ACT_KILL_THREAD": 0,
     "SCMP_ACT_KILL_PROCESS": 0x8000_0000,
     "SCMP_ACT_TRAP": 0x0003_0000,
     "SCMP_ACT_ERRNO": _ERRNO,
     "SCMP_ACT_TRACE": _TRACE,
+    "SCMP_ACT_NOTIFY": _NOTIFY,
     "SCMP_ACT_LOG": _LOG,
     "SCMP_ACT_ALLOW": _ALLOW,
 }
@@ -45,7 +50,7 @@ _LARGEST_DATA = {_ERRNO: 4094, _TRACE: 0xFFFF}  # what libseccomp takes: below M
 _EPERM, _ENOSYS = 1, 38
 
 # enum scmp_compare (seccomp.h).
-_OPERATORS = {
+OPERATORS = {
     "SCMP_CMP_NE": 1,
     "SCMP_CMP_LT": 2,
     "SCMP_CMP_LE": 3,
@@ -56,7 +61,7 @@ _OPERATORS = {
 }
 
 # AUDIT_ARCH_* (linux/audit.h); X32 is libseccomp's own, for the calls of X86_64 with _X32_BIT.
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "SCMP_ARCH_X86": 0x4000_0003,
     "SCMP_ARCH_X86_64": 0xC000_003E,
     "SCMP_ARCH_X32": 0x4000_003E,
@@ -81,16 +86,18 @@ _ARCHITECTURES = {
     "SCMP_ARCH_SH": 0x4000_002A,
     "SCMP_ARCH_SHEB": 0x0000_002A,
 }
-_X32 = _ARCHITECTURES["SCMP_ARCH_X32"]
-_X86_64 = _ARCHITECTURES["SCMP_ARCH_X86_64"]
+_X32 = ARCHITECTURES["SCMP_ARCH_X32"]
+_X86_64 = ARCHITECTURES["SCMP_ARCH_X86_64"]
 _X32_BIT = 0x4000_0000
+_ARM = ARCHITECTURES["SCMP_ARCH_ARM"]
+_FIRST_PRIVATE = 0x0F_0000  # __ARM_NR_BASE: its private calls (set_tls among them) are as old as the architecture
 
 # Opcodes of classic BPF (linux/bpf_common.h), and offsets in struct seccomp_data (linux/seccomp.h).
 _LOAD_WORD, _JUMP_IF_EQUAL, _JUMP_IF_GREATER, _JUMP_IF_NOT_LESS, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
 _CALL_NUMBER, _ARCHITECTURE = 0, 4
 
-_API_LEVEL = 3
-"""All of libseccomp that is used here: the actions LOG and KILL_PROCESS. Unless the level is set, libseccomp
+_API_LEVEL = 5
+"""All of libseccomp that is used here: the actions LOG, KILL_PROCESS and NOTIFY. Unless the level is set, libseccomp
 asks the running kernel, which a filter around pyrun itself may answer for."""
 
 _MANY_RULES = 32
@@ -100,9 +107,6 @@ def compile_profile(profile: dict[str, Any]) -> tuple[int, bytes]:
     """Compile a seccomp profile; arguments, result and errors as of :func:`pyrun.plan.seccomp.compile_filter`."""
     flags = _flags(profile)
     default = _action(profile, "defaultAction", "defaultErrnoRet", "")
-    for name in ("listenerPath", "listenerMetadata"):
-        if profile.get(name):
-            raise _error(f"/{name}", "seccomp notification is not supported yet: remove it")
     library = _import_pyseccomp()
     library.set_api(_API_LEVEL)
     filter_ = library.SyscallFilter(default)
@@ -125,26 +129,28 @@ def compile_profile(profile: dict[str, Any]) -> tuple[int, bytes]:
 def _flags(profile: dict[str, Any]) -> int:
     """Return the flags; without a list it is SPEC_ALLOW, as for runc since 1.2 and crun."""
     listed = profile.get("flags")
-    if listed is None:
-        return _FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
+    flags = FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"] if listed is None else _listed_flags(listed)
+    if notifies(profile):
+        # The thread that hands the listener over stays unfiltered; the program's execve leaves no other thread anyway.
+        flags = flags & ~FLAGS["SECCOMP_FILTER_FLAG_TSYNC"] | _NEW_LISTENER
+    return flags
+
+
+def _listed_flags(listed: list[str]) -> int:
     flags = 0
     for index, flag in enumerate(listed):
-        if flag == "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV":
-            raise _error(f"/flags/{index}", "seccomp notification is not supported yet: remove its flag")
-        if flag not in _FLAGS:
-            raise _error(f"/flags/{index}", f'"{flag}" is not a seccomp flag: use one of {", ".join(_FLAGS)}')
-        flags |= _FLAGS[flag]
+        if flag not in FLAGS:
+            raise _error(f"/flags/{index}", f'"{flag}" is not a seccomp flag: use one of {", ".join(FLAGS)}')
+        flags |= FLAGS[flag]
     return flags
 
 
 def _action(place: dict[str, Any], name: str, errno_name: str, pointer: str) -> int:
     """Return an action of the profile or of a rule with its number."""
     action, number = place[name], place.get(errno_name)
-    if action == "SCMP_ACT_NOTIFY":
-        raise _error(f"{pointer}/{name}", "seccomp notification is not supported yet: use another action")
-    if action not in _ACTIONS:
-        raise _error(f"{pointer}/{name}", f'"{action}" is not a seccomp action: use one of {", ".join(_ACTIONS)}')
-    value = _ACTIONS[action]
+    if action not in ACTIONS:
+        raise _error(f"{pointer}/{name}", f'"{action}" is not a seccomp action: use one of {", ".join(ACTIONS)}')
+    value = ACTIONS[action]
     if value not in _LARGEST_DATA:
         if number is not None:
             raise _error(f"{pointer}/{errno_name}", f"{action} has no error number: remove it")
@@ -171,7 +177,7 @@ def _add_architectures(library: Any, filter_: Any, names: list[str] | tuple[()])
     """Add architectures to the native one, and return all."""
     architectures = [library.system_arch()]
     for index, name in enumerate(names):
-        architecture = _ARCHITECTURES.get(name)
+        architecture = ARCHITECTURES.get(name)
         if architecture in architectures:
             continue
         try:
@@ -210,12 +216,12 @@ def _add_rule(library: Any, filter_: Any, default: int, rule: dict[str, Any], po
 
 def _condition(library: Any, condition: dict[str, Any], pointer: str) -> Any:
     operator = condition["op"]
-    if operator not in _OPERATORS:
-        choice = ", ".join(_OPERATORS)
+    if operator not in OPERATORS:
+        choice = ", ".join(OPERATORS)
         raise _error(f"{pointer}/op", f'"{operator}" is not a seccomp operator: use one of {choice}')
     if not 0 <= condition["index"] <= 5:
         raise _error(f"{pointer}/index", "system calls have arguments 0 to 5")
-    return library.Arg(condition["index"], _OPERATORS[operator], condition["value"], condition.get("valueTwo") or 0)
+    return library.Arg(condition["index"], OPERATORS[operator], condition["value"], condition.get("valueTwo") or 0)
 
 
 def _resolve(library: Any, architecture: int, name: str) -> int | None:
@@ -238,6 +244,8 @@ def _last_calls(library: Any, architectures: list[int], names: set[str]) -> dict
     last = {}
     for architecture in architectures:
         numbers = [_resolve(library, architecture, name) or 0 for name in names]
+        if architecture == _ARM:
+            numbers = [number for number in numbers if number < _FIRST_PRIVATE]
         if max(numbers, default=0) > 0:
             last[architecture] = max(numbers)
     return last
@@ -246,7 +254,8 @@ def _last_calls(library: Any, architectures: list[int], names: set[str]) -> dict
 def _refuse_newer_calls(last: dict[int, int]) -> bytes:
     """Return a program to put in front of a filter: calls above the last one of an architecture get ENOSYS.
 
-    X32 shares the kernel's name for the architecture with X86_64; its calls have one more bit.
+    X32 shares the kernel's name for the architecture with X86_64; its calls have one more bit. ARM has private calls
+    far above the others.
     """
     program: list[tuple[int, int, int, int]] = []
     for architecture in reversed(last):
@@ -259,6 +268,11 @@ def _refuse_newer_calls(last: dict[int, int]) -> bytes:
                 (_JUMP_IF_NOT_LESS, 1, 0, _X32_BIT),
                 (_JUMP_IF_GREATER, 1, to_filter + 1, last[architecture]),
                 (_JUMP_IF_GREATER, 0, to_filter, last.get(_X32, 0xFFFF_FFFF)),
+            ]
+        elif architecture == _ARM:
+            tests = [
+                (_JUMP_IF_NOT_LESS, to_filter + 1, 0, _FIRST_PRIVATE),
+                (_JUMP_IF_GREATER, 0, to_filter, last[architecture]),
             ]
         section = [
             (_LOAD_WORD, 0, 0, _ARCHITECTURE),
