@@ -11,14 +11,17 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from support import configs
 from support.bundle import Bundle, busybox
 from support.configs import Config
+from support.notifying import MakeAgent
 from support.runtime import Container, MakeBundle, MakeContainer, Run, Runtime, runtime_under_test
+from support.seccomp_agent import CONTINUE, Agent, Answer, Notification
 from support.snapshot import SCRATCH, clean_up, differences, take_snapshot, unmount_below
 from support.users import OTHER, USER, MakeUsersContainer, UsersRuntime, made, rootless_config
 from support.world import World
@@ -189,3 +192,26 @@ def make_users_container(users_runtime: UsersRuntime, make_bundle: MakeBundle) -
         return users_runtime.container(f"test{len(users_runtime.containers)}", bundle)
 
     return make
+
+
+@pytest.fixture
+def make_agent(scratch: str) -> Iterator[MakeAgent]:
+    """A function that starts a seccomp agent with `answer` and options as of `Agent`.
+
+    It listens at `agent` in the scratch directory unless it gets another path.
+    """
+    agents: list[Agent] = []
+
+    def make(answer: Callable[[Notification], Answer] = lambda _: CONTINUE, path: str = "", **options: Any) -> Agent:
+        agents.append(Agent(path or os.path.join(scratch, "agent"), answer, **options))
+        return agents[-1]
+
+    yield make
+    for agent in agents:
+        agent.close()
+
+
+@pytest.fixture
+def agent(make_agent: MakeAgent) -> Agent:
+    """A seccomp agent that lets every call go on."""
+    return make_agent()

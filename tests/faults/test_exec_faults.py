@@ -31,6 +31,7 @@ HARMLESS = {
     *("getrandom", "ioctl", "lseek", "memfd_create", "munmap", "newfstatat", "fstat", "prlimit64", "readlink"),
     "getcwd",  # the working directory is looked at again by chdir
     "keyctl",  # the keyring keeps its first permissions
+    "sched_setaffinity",  # the processors stay the caller's, with a warning
     "sendto",  # write is tried then
     "setgroups",  # of no groups
     "getpid",

@@ -40,6 +40,7 @@ HARMLESS_IN_STAGES = {
     "mknodat",  # the host's own node is bound instead
     "openat2",  # a mount point that cannot be opened is made
     "prctl",  # names, and capabilities beyond the last
+    "sched_setaffinity",  # the processors stay the caller's, with a warning
     "sendto",  # write is tried then
     "setgroups",  # of no groups: a joined user namespace may deny it
     "umask",

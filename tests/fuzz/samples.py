@@ -60,6 +60,24 @@ def bind_mounts(bundle: str) -> Config:
     return config
 
 
+def options_of_mounts(bundle: str) -> Config:
+    """Returns a configuration with what options can ask for, mounts that change others, and a mount over the root."""
+    config = configs.default()
+    tmpfs = {"type": "tmpfs", "source": "tmpfs"}
+    config["mounts"].insert(0, {**configs.bind(f"{bundle}/rootfs", "/"), "options": ["rbind", "rprivate"]})
+    config["mounts"] += [
+        {**tmpfs, "destination": "/etc", "options": ["tmpcopyup", "uid=1", "rnoatime"]},
+        {**tmpfs, "destination": "/tmp", "options": ["silent", "iversion", "lazytime", "sync", "rro"]},
+        {**tmpfs, "destination": "/run", "options": ["shared", "mode=711"]},
+        {**tmpfs, "destination": "/run", "options": ["remount", "ro", "nosuid", "size=64k", "private"]},
+        {**tmpfs, "destination": "/run", "options": ["remount", "noiversion", "loud"]},
+        {**configs.bind("/etc", "/var"), "options": ["rbind", "rro", "rstrictatime", "unbindable"]},
+        {"destination": "/var", "type": "none", "options": ["remount", "rbind", "rnoexec", "exec"]},
+    ]
+    config["linux"].update(maskedPaths=["/var/ssl", "/etc/passwd"], rootfsPropagation="rslave")
+    return config
+
+
 def user_namespace(bundle: str) -> Config:
     """Returns the configuration with bind mounts in a user namespace."""
     config = configs.with_user_namespace(bind_mounts(bundle))
@@ -68,6 +86,32 @@ def user_namespace(bundle: str) -> Config:
     config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] != "/proc/uptime"]
     configs.mount_at(config, "/tmp")["options"].remove("noatime")
     return config
+
+
+def mapped_mounts(bundle: str, user_namespace: str | None) -> Config:
+    """Returns a configuration with mounts whose ids are mapped, and with a cgroup that is its user's.
+
+    `user_namespace` is the path of one to join, "" for a new one, None for none.
+    """
+    config = configs.default()
+    layers = {name: os.path.join(bundle, "layers", name) for name in ("lower", "upper", "work")}
+    parameters = [
+        f"{key}={path}" for key, path in zip(("lowerdir", "upperdir", "workdir"), layers.values(), strict=True)
+    ]
+    mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    more = {"uidMappings": mapping, "gidMappings": mapping}
+    config["mounts"] += [
+        {**configs.bind(f"{bundle}/rootfs/etc", "/tmp", "idmap", "ro"), **more},
+        {"destination": "/var", "type": "tmpfs", "source": "tmpfs", "options": ["idmap", "size=64k"], **more},
+        {"destination": "/run", "type": "overlay", "source": "overlay", "options": ["ridmap", *parameters], **more},
+    ]
+    configs.mount_at(config, "/sys/fs/cgroup")["options"].remove("ro")
+    if user_namespace is None:
+        return config
+    for mount in config["mounts"][-3:-1]:
+        del mount["uidMappings"], mount["gidMappings"]
+    configs.with_user_namespace(config)
+    return configs.with_namespace(config, "user", user_namespace) if user_namespace else config
 
 
 def overlay(bundle: str) -> Config:
@@ -126,7 +170,15 @@ def namespaces_of_the_host(bundle: str) -> Config:
     del config["hostname"]
     configs.without_mounts(config, "/dev/mqueue")
     configs.with_namespace(config, "network", f"/proc/{os.getpid()}/ns/net")
+    config["linux"]["timeOffsets"] = {"monotonic": {"secs": 5, "nanosecs": 6}, "boottime": {"secs": -7}}
     return configs.with_namespace(config, "time")
+
+
+def class_of_service(bundle: str) -> Config:
+    """Returns a configuration with groups of resctrl, which few machines have."""
+    config = configs.default()
+    config["linux"]["intelRdt"] = {"l3CacheSchema": "L3:0=f", "schemata": ["L2:0=3"], "enableMonitoring": True}
+    return config
 
 
 def no_mount_namespace(bundle: str) -> Config:
@@ -161,6 +213,7 @@ def joined_namespaces(bundle: str, pid: int) -> Config:
     config = configs.default()
     for kind in ("pid", "ipc", "network", "uts"):
         configs.with_namespace(config, kind, f"/proc/{pid}/ns/{NAMESPACE_FILES[kind]}")
+    config["linux"]["sysctl"] = {"net.core.somaxconn": "77"}
     return config
 
 
@@ -178,6 +231,39 @@ def terminal(bundle: str) -> Config:
     return config
 
 
+def scheduled(bundle: str) -> Config:
+    """Returns a configuration of a process that is scheduled otherwise, and with a capability that nobody knows."""
+    config = configs.default()
+    config["process"].update(
+        scheduler={"policy": "SCHED_BATCH", "nice": 1, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+        ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 5},
+        execCPUAffinity={"initial": "0", "final": "0-63"},
+    )
+    config["process"]["capabilities"]["bounding"].append("CAP_OF_LATER_KERNELS")
+    config["linux"]["memoryPolicy"] = {"mode": "MPOL_PREFERRED", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}
+    config["linux"]["personality"] = {"domain": "LINUX32"}
+    return config
+
+
+def cgroup_files(bundle: str) -> Config:
+    """Returns a configuration with values for files that every cgroup has, below a cgroup of its own."""
+    config = configs.default()
+    config["linux"]["cgroupsPath"] = "/above/own"
+    config["linux"]["resources"]["unified"] = {"cgroup.max.depth": "5", "cgroup.max.descendants": "9\n7"}
+    return config
+
+
+def limits(bundle: str) -> Config:
+    """Returns a configuration with limits of several controllers."""
+    config = configs.default()
+    config["linux"]["resources"].update(
+        memory={"limit": 1 << 30, "swap": -1},
+        blockIO={"weight": 100},
+        unified={"io.max": "8:0 rbps=1\n8:16 wbps=max", "memory.high": "max"},
+    )
+    return config
+
+
 SAMPLES: dict[str, Sample] = {
     sample.__name__: sample
     for sample in (
@@ -185,6 +271,7 @@ SAMPLES: dict[str, Sample] = {
         docker,
         ctr,
         bind_mounts,
+        options_of_mounts,
         user_namespace,
         overlay,
         overlay_in_user_namespace,
@@ -192,7 +279,9 @@ SAMPLES: dict[str, Sample] = {
         namespaces_of_the_host,
         no_mount_namespace,
         shared_root,
+        cgroup_files,
         hooks,
+        scheduled,
     )
 }
 
@@ -207,16 +296,22 @@ def sample_plans(directory: str) -> dict[str, Plan]:
         bundle = os.path.join(directory, name)
         os.mkdir(bundle)
         plans[name] = _plan_of(sample(bundle))
+    plans["options_of_mounts"].add("label_mount", "/linux/mountLabel", "/dev/mqueue", "u:r:t:s0:c1,c2")
+    plans["limits"] = _plan_of(limits("/bundle"), cgroup_controllers=["io", "memory"])
     plans["no_pivot"] = _plan_of(configs.default(), no_pivot=True)
     for joining in (joined_namespaces, joined_user_namespace):
         plans[joining.__name__] = _plan_of(joining("/bundle", 1))
+    for user in (None, "", "/proc/1/ns/user"):
+        plans[f"mapped_mounts_{user}"] = _plan_of(mapped_mounts("/bundle", user))
     plans["service"] = _plan_of(
         user_namespace("/bundle"), listen_descriptors=2, listen_names="a:b", notify_directory="/state/notify"
     )
     caller = Caller(2000, 2000, is_host_root=False, uid_mapper="/bin/newuidmap", gid_mapper="/bin/newgidmap")
     plans["rootless"] = _plan_of(user_namespace("/bundle"), caller=caller, cgroup_denied=True)
     plans["terminal"] = _plan_of(terminal("/bundle"))
+    plans["class_of_service"] = _plan_of(class_of_service("/bundle"), resctrl_mount="/sys/fs/resctrl")
     plans["exec"] = _plan_of_exec(terminal("/bundle"))
+    plans["exec_scheduled"] = _plan_of_exec(scheduled("/bundle"))
     plans["exec_without_mount_namespace"] = _plan_of_exec(no_mount_namespace("/bundle"))
     return plans
 
@@ -224,7 +319,7 @@ def sample_plans(directory: str) -> dict[str, Plan]:
 def _plan_of_exec(config: Config) -> Plan:
     request = Request("test", "/bundle", cgroup_mount="/sys/fs/cgroup")
     plan = compile_exec(config, request, Problems(), cgroup="/test", replaceable=True)
-    plan.add("set_exec_label", "/process/apparmorProfile", labels.APPARMOR_FILES, "exec strict")
+    plan.add("set_label", "/process/apparmorProfile", labels.APPARMOR_FILES, "exec strict")
     return plan
 
 

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fuzz.builds import TRAPPING
-from fuzz.samples import SAMPLES, joined_namespaces, joined_user_namespace, sample_plans
+from fuzz.samples import SAMPLES, joined_namespaces, joined_user_namespace, mapped_mounts, sample_plans
 from pyrun.plan.operations import OPERATIONS
 from support import configs
 from support.bundle import Bundle
+from support.filesystems import user_namespace, why_not
+from support.notifying import MADE, both_ways, making
 from support.runtime import MakeBundle, MakeContainer, Runtime
+from support.seccomp_agent import Agent
 from support.users import USER, made, map_range, missing_mapper, revoke_subordinates
 
 pytestmark = pytest.mark.pyrun_only("pyrun-init is pyrun's own")
@@ -56,7 +59,8 @@ def runtime(program: str, case: str, scratch: str) -> Iterator[Runtime]:
 def bundle(make_bundle: MakeBundle) -> Bundle:
     """A bundle whose configuration the test replaces."""
     made = make_bundle()
-    made.may_change.add("layers")
+    # Without a mount namespace the image gets the devices.
+    made.may_change |= {"layers", "rootfs/dev"}
     return made
 
 
@@ -74,9 +78,27 @@ def test_sample(runtime: Runtime, bundle: Bundle, name: str) -> None:
     assert (result.output, result.errors) == ("", "")
 
 
+@pytest.mark.skipif(why_not("tmpfs") is not None, reason=str(why_not("tmpfs")))
+@pytest.mark.parametrize("namespace", ["none", "new", "joined"])
+def test_mapped_mounts(runtime: Runtime, bundle: Bundle, namespace: str) -> None:
+    with user_namespace() as path:
+        bundle.config = mapped_mounts(bundle.path, {"none": None, "new": "", "joined": path}[namespace])
+        for name in ("lower", "upper", "work"):
+            os.makedirs(os.path.join(bundle.path, "layers", name))
+        result = runtime.run("test", bundle).succeeded()
+        assert (result.output, result.errors) == ("", "")
+
+
 def test_root_that_cannot_be_pivoted_from(runtime: Runtime, bundle: Bundle) -> None:
     result = runtime.run("test", bundle, "--no-pivot").succeeded()
     assert (result.output, result.errors) == ("", "")
+
+
+@both_ways
+def test_seccomp_agent(runtime: Runtime, bundle: Bundle, agent: Agent, early: bool) -> None:
+    bundle.config = making(agent.path, early=early)
+    result = runtime.run("test", bundle).succeeded()
+    assert (result.output, result.errors) == (MADE, "")
 
 
 def test_descriptors_of_the_caller(runtime: Runtime, bundle: Bundle) -> None:

@@ -102,6 +102,7 @@ def test_mount_namespace_of_the_host(make_container: MakeContainer) -> None:
     config["root"]["readonly"] = False
     container = make_container(config)
     container.bundle.write("etc/mine", "mine\n")
+    container.bundle.may_change.add("rootfs/dev")
     container.started()
     assert container.exec("cat", "/etc/mine").succeeded().output == "mine\n"
     with entered(container) as pid:

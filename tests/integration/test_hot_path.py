@@ -47,8 +47,8 @@ LAUNCH = {"pyrun.caller"} | {f"pyrun.container.{name}" for name in ("descriptors
 PLAN_OF_ALL = {"pyrun.plan"} | {f"pyrun.plan.{name}" for name in ("namespaces", "operations", "process", "root")}
 PLAN = (
     PLAN_OF_ALL
-    | {f"pyrun.plan.{name}" for name in ("cgroup", "create", "devices", "idmaps", "kernel", "mounts", "unsupported")}
-    | {f"pyrun_cgroups.{name}" for name in ("devices", "limits", "placement")}
+    | {f"pyrun.plan.{name}" for name in ("cgroup", "create", "devices", "idmaps", "kernel", "mounts", "mount_options")}
+    | {f"pyrun_cgroups.{name}" for name in ("devices", "placement")}
 )
 CREATE = STATE | SPECIFICATION | LAUNCH | PLAN | {"pyrun_cgroups", "pyrun.container.create"}
 START = STATE | {"pyrun.container.launch", "pyrun.container.start"}

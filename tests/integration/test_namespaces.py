@@ -155,6 +155,77 @@ def test_path_of_a_fifo(make_container: MakeContainer, scratch: str) -> None:
     make_container(configs.with_namespace(sleeper(), "network", path)).create().failed()
 
 
+IS_NO_NAMESPACE = "is not a namespace"
+
+
+@pytest.mark.pyrun_only("runc says it in other words, or accepts it")
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"type": "network", "path": "/proc/self/ns/uts"}, ("is a uts namespace, not a network namespace",)),
+        ({"type": "pid", "path": "/proc/self/ns/user"}, ("is a user namespace, not a pid namespace",)),
+        ({"type": "time", "path": "/proc/self/ns/cgroup"}, ("is a cgroup namespace, not a time namespace",)),
+        ({"type": "mount", "path": "/proc/self/ns/net"}, ("is a network namespace, not a mount namespace",)),
+        ({"type": "network", "path": "/etc/passwd"}, ("/etc/passwd", IS_NO_NAMESPACE)),
+        ({"type": "network", "path": "/etc"}, ("/etc", IS_NO_NAMESPACE)),
+        ({"type": "network", "path": "/dev/null"}, ("/dev/null", IS_NO_NAMESPACE)),
+        ({"type": "network", "path": "/proc/self/ns/missing"}, ("no such file or directory", "is gone")),
+        ({"type": "network", "path": "proc/self/ns/net"}, ("{pointer}/path", "absolute")),
+        ({"type": "network", "path": "../ns/net"}, ("{pointer}/path", "absolute")),
+        ({"type": "network", "path": ""}, ("{pointer}/path", "absolute")),
+        ({"type": "net"}, ("{pointer}/type",)),
+        ({"type": 5}, ("{pointer}/type",)),
+        ({"path": "/proc/self/ns/net"}, ("{pointer}/type",)),
+        ({"type": "network", "path": 5}, ("{pointer}/path",)),
+        ("network", ("{pointer}",)),
+    ],
+)
+def test_wrong_values(make_container: MakeContainer, entry: object, words: tuple[str, ...]) -> None:
+    config = sleeper()
+    kind = entry.get("type") if isinstance(entry, dict) else None
+    configs.without_namespace(config, str(kind))["linux"]["namespaces"].append(entry)
+    pointer = f"/linux/namespaces/{len(config['linux']['namespaces']) - 1}"
+    container = make_container(config)
+    container.create().failed(pointer, *[word.format(pointer=pointer) for word in words])
+    assert not container.exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_type_twice(make_container: MakeContainer, kind: str) -> None:
+    config = configs.with_namespace(sleeper(), kind)
+    config["linux"]["namespaces"].append({"type": kind, "path": f"/proc/self/ns/{process.NAMESPACE_FILES[kind]}"})
+    make_container(config).create().failed(kind)
+
+
+@pytest.mark.parametrize("name", ["hostname", pytest.param("domainname", marks=pytest.mark.pyrun_only("not in 1.1.5"))])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("x" * 65, id="too long"),
+        pytest.param(5, id="number"),
+        pytest.param("a\0b", id="nul", marks=pytest.mark.pyrun_only("runc cuts it off there")),
+        pytest.param(None, id="no uts namespace"),
+    ],
+)
+def test_wrong_names(make_container: MakeContainer, name: str, value: object) -> None:
+    config = configs.without_namespace(sleeper(), *(("uts",) if value is None else ()))
+    del config["hostname"]
+    config[name] = value or "name"
+    line = make_container(config).create().failed()
+    if "pyrun" in line:
+        assert f"/{name}" in line
+
+
+@pytest.mark.parametrize("name", ["hostname", pytest.param("domainname", marks=pytest.mark.pyrun_only("not in 1.1.5"))])
+@pytest.mark.parametrize("user_namespace", [False, True], ids=["root", "user namespace"])
+@pytest.mark.parametrize("value", ["x" * 64, "with.dots-and-9"])
+def test_names(make_container: MakeContainer, name: str, value: str, user_namespace: bool) -> None:
+    config = configs.shell(f"cat /proc/sys/kernel/{name}")
+    config[name] = value
+    container = make_container(configs.with_user_namespace(config) if user_namespace else config).started()
+    container.wait_for_output(f"{value}\n")
+
+
 def test_new_network_namespace_has_only_loopback_and_that_up(make_container: MakeContainer) -> None:
     container = make_container(configs.shell("ls /sys/class/net; ip addr show lo")).started()
     container.wait_for_end()

@@ -6,17 +6,24 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pyrun.container.launch import PROGRAM
 from security import attackers
+from security.attackers import racing, tries
+from support.bundle import Bundle
 from support.runtime import Runtime
 from support.snapshot import compare, tree
 from support.world import World
 
 SECRET = "host secret\n"
+
+Race = Callable[..., Counter[str]]
+# Of a race, at most.
+TRIES, SECONDS = 60, 2.0
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +65,29 @@ def _digests(paths: list[str]) -> dict[str, str]:
         with open(path, "rb") as file:
             found[path] = hashlib.sha256(file.read()).hexdigest()
     return found
+
+
+@pytest.fixture
+def race(runtime: Runtime, racer: str) -> Race:
+    """A function that runs a bundle many times while names in a directory change (see racer.c).
+
+    It counts outputs; a run that failed counts as "failed", and must leave nothing.
+    """
+
+    def run_often(
+        bundle: Bundle, way: str, directory: str, pairs: dict[str, str], seconds: float = SECONDS
+    ) -> Counter[str]:
+        bundle.may_change.add("rootfs")
+        bundle.seal()
+        outcome: Counter[str] = Counter()
+        with racing(racer, way, directory, pairs):
+            for _ in tries(TRIES, seconds):
+                result = runtime.run("test", bundle)
+                outcome[result.output if result.status == 0 else "failed"] += 1
+                assert os.listdir(str(runtime.root)) == [], result.errors
+        return outcome
+
+    return run_often
 
 
 @pytest.fixture

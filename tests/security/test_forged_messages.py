@@ -14,8 +14,10 @@ from collections.abc import Iterator
 import pytest
 
 from pyrun.container.launch import Conversation, control_sockets
+from pyrun.container.seccomp_agent import Agent as AgentOfPyrun
 from pyrun.errors import PyrunError
 from support import process
+from support.seccomp_agent import Agent
 from support.waiting import wait_for_exit
 
 pytestmark = pytest.mark.pyrun_only("the messages are pyrun's own")
@@ -115,3 +117,34 @@ def test_process_that_is_not_a_child(stranger: int) -> None:
         begun.kill()
         theirs.close()
     assert not process.status(stranger)["State"].startswith("Z"), "it was killed"
+
+
+def test_listener_whose_sender_takes_no_answer(agent: Agent) -> None:
+    """A pipe that is full, and whose other end somebody keeps, must not keep the command that starts the container."""
+    known = {"ociVersion": "1.3.0", "id": "test", "bundle": "/"}
+    told = AgentOfPyrun({"path": agent.path, "metadata": ""}, known, "created")
+    source, full = os.pipe()
+    os.set_blocking(full, False)
+    with pytest.raises(BlockingIOError):
+        while os.write(full, bytes(4096)):
+            pass
+    os.set_blocking(full, True)
+    with pytest.raises(PyrunError, match="interferes"):
+        told.deliver([os.dup(source), full], os.getpid())
+    os.close(source)
+
+
+def test_descriptors_that_nobody_asked_for(agent: Agent) -> None:
+    """What comes with another message than a listener does not stay open."""
+    told = AgentOfPyrun({"path": agent.path, "metadata": ""}, {}, "created")
+    ours, theirs = control_sockets()
+    told.wait_at(ours.fileno())
+    source, end = os.pipe()
+    say(theirs, "starting", end).wait()
+    os.close(end)
+    assert told.receive(ours.fileno(), 64) == b"starting"
+    assert os.read(source, 1) == b""
+    os.close(source)
+    told.close()
+    ours.close()
+    theirs.close()

@@ -72,6 +72,34 @@ def test_flag_of_the_hosts_mount_cannot_be_taken_off(
     assert os.listdir(volume) == ([] if restriction == "ro" else ["made"])
 
 
+@pytest.mark.pyrun_only("runc 1.1.5 leaves the flag without a word")
+@pytest.mark.parametrize("restriction", RESTRICTIONS)
+@pytest.mark.parametrize("prefix", ["", "r"])
+def test_config_that_asks_to_take_it_off_is_refused(
+    make_container: MakeContainer, volume: str, prefix: str, restriction: str
+) -> None:
+    restrict(volume, RESTRICTIONS[restriction])
+    opposite = {"ro": "rw", "nosuid": "suid", "nodev": "dev", "noexec": "exec"}[restriction]
+    container = administrator(make_container, "true", volume, "rbind")
+    container.bundle.config["mounts"][-1]["options"].append(prefix + opposite)
+    container.create().failed("/mounts/7", f"change {restriction} of /vol", "operation not permitted")
+    assert not container.exists()
+
+
+@pytest.mark.pyrun_only("runc before 1.2 fails with a flag that it does not find in the options")
+@pytest.mark.parametrize("restriction", RESTRICTIONS)
+@pytest.mark.parametrize("options", [[], ["nosuid", "nodev"], ["rw", "ro", "noexec"]])
+def test_config_that_does_not_keeps_it(
+    make_container: MakeContainer, volume: str, options: list[str], restriction: str
+) -> None:
+    """Neither an omission, nor an option that another one takes back, is a request."""
+    restrict(volume, RESTRICTIONS[restriction])
+    container = administrator(make_container, "grep ' /vol ' /proc/self/mountinfo", volume, "rbind")
+    container.bundle.config["mounts"][-1]["options"] += options
+    found = set(output_of(container).split()[5].split(","))
+    assert found >= {restriction, *options} - {"rw"}
+
+
 def test_mount_below_a_read_only_one_stays_read_only(make_container: MakeContainer, volume: str) -> None:
     below = os.path.join(volume, "below")
     os.mkdir(below)

@@ -5,22 +5,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
-from security.attackers import racing, tries
-from security.conftest import SECRET
+from security.conftest import SECONDS, SECRET, Race
 from support import configs
-from support.bundle import Bundle
 from support.configs import Config
-from support.runtime import MakeBundle, Runtime
+from support.runtime import MakeBundle
 from support.snapshot import differences, take_snapshot
 
-Race = Callable[..., Counter[str]]
-
-TRIES, SECONDS = 60, 2.0
 # As many names at once: each is another chance in every try.
 NAMES = 5
 
@@ -30,29 +23,6 @@ for directory in /proc /p* /vol/*; do
     [ -e $directory/kernel/mm ] && echo "$directory shows the kernel"
 done; echo end
 """
-
-
-@pytest.fixture
-def race(runtime: Runtime, racer: str) -> Race:
-    """A function that runs a bundle many times while names in a directory change (see racer.c).
-
-    It counts outputs; a run that failed counts as "failed", and must leave nothing.
-    """
-
-    def run_often(
-        bundle: Bundle, way: str, directory: str, pairs: dict[str, str], seconds: float = SECONDS
-    ) -> Counter[str]:
-        bundle.may_change.add("rootfs")
-        bundle.seal()
-        outcome: Counter[str] = Counter()
-        with racing(racer, way, directory, pairs):
-            for _ in tries(TRIES, seconds):
-                result = runtime.run("test", bundle)
-                outcome[result.output if result.status == 0 else "failed"] += 1
-                assert os.listdir(str(runtime.root)) == [], result.errors
-        return outcome
-
-    return run_often
 
 
 def with_several_procfs(names: list[str], kind: str = "proc") -> Config:

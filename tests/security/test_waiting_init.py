@@ -6,12 +6,16 @@ Root with CAP_SYS_PTRACE in a joined PID namespace, or brought in by exec, can m
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
 from security.attackers import with_capabilities
 from support import configs, process
+from support.notifying import MakeAgent, waiting
 from support.runtime import Container, MakeContainer
-from support.waiting import wait_for_exit
+from support.waiting import wait_for_exit, wait_until
 
 CAPABILITIES = ["CAP_CHOWN", "CAP_SYS_PTRACE"]
 USER, GROUP, ADDITIONAL = 1000, 1001, 1002
@@ -64,3 +68,42 @@ def test_filter_at_the_gate(make_container: MakeContainer, kind: str) -> None:
     wait_for_exit(pid)
     assert status["Seccomp"] == "2"
     assert "CAP_SYS_ADMIN" not in process.capability_names(status["CapPrm"])
+
+
+def capabilities_of_init(creator: int) -> dict[str, list[str]]:
+    """Returns what each thread of the init that ``creator`` is making may do, by whether it is filtered ("2")."""
+    try:
+        with open(f"/proc/{creator}/task/{creator}/children", encoding="ascii") as children:
+            found = [
+                process.status(f"{child}/task/{thread}")
+                for child in children.read().split()
+                for thread in os.listdir(f"/proc/{child}/task")
+            ]
+    except (FileNotFoundError, ProcessLookupError):
+        return {}  # the outer stage has ended meanwhile
+    return {status["Seccomp"]: process.capability_names(status["CapPrm"]) for status in found}
+
+
+@pytest.mark.pyrun_only("runc takes the listener out of the init by pidfd_getfd(2)")
+def test_thread_that_hands_the_listener_over(make_container: MakeContainer, make_agent: MakeAgent) -> None:
+    """It is not filtered, and the agent can take its time: neither thread has what loading the filter takes."""
+    agent = make_agent(deaf=True)  # and more than its socket takes until it reads
+    config = waiting(agent.path, early=True, listenerMetadata="x" * (1 << 20))
+    bundle = (container := make_container(with_capabilities(config, *CAPABILITIES))).bundle
+    bundle.seal()
+    words = [
+        container.runtime.path,
+        "--root",
+        str(container.runtime.root),
+        "create",
+        "--bundle",
+        bundle.path,
+        "waiting",
+    ]
+    expected = {"0": [], "2": CAPABILITIES}
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as creator:
+        try:
+            wait_until(lambda: capabilities_of_init(creator.pid) == expected, "neither thread can do more")
+        finally:
+            creator.kill()
+    container.runtime.call("delete", "--force", "waiting").succeeded()

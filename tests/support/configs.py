@@ -118,8 +118,8 @@ def shell(script: str) -> Config:
 def captured(name: str, bundle: str, container_id: str) -> Config:
     """Returns a configuration that an engine made (tests/data/NAME.json), filled in for `bundle`.
 
-    What this version of pyrun does not do yet is taken out: ctr's cpu shares, which need a cpu controller. The
-    engine's files are written into the bundle, and `true` stands for its own program in hooks.
+    What needs a controller that not every host has is taken out: ctr's cpu shares. The engine's files are written into
+    the bundle, and `true` stands for its own program in hooks.
     """
     with open(os.path.join(DATA, f"{name}.json"), encoding="utf-8") as file:
         text = file.read()

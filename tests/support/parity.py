@@ -104,12 +104,8 @@ def _without_library_signals(line: str) -> str:
 
 
 def _mountinfo(lines: list[str]) -> list[str]:
-    """Leaves the order as it is, but for device nodes bound from the host: runc takes these in any order."""
-    mounts = [mount_without_numbers(line) for line in lines]
-    nodes = [number for number, mount in enumerate(mounts) if " - devtmpfs " in mount]
-    for number, mount in zip(nodes, sorted(mounts[number] for number in nodes), strict=True):
-        mounts[number] = mount
-    return mounts
+    """Sorts by mount points: the order of lines tells which mount was made first, not which was first in its place."""
+    return sorted((mount_without_numbers(line) for line in lines), key=lambda mount: mount.split()[1])
 
 
 def mount_without_numbers(line: str) -> str:

@@ -93,6 +93,29 @@ def test_bind_mounts_of_the_users_files(make_users_container: MakeUsersContainer
     assert output_of(container) == "content\nread-only\n"
 
 
+@pytest.mark.pyrun_only("runc 1.1.5 makes directories of its own for tmpcopyup, and knows fewer options")
+def test_options_and_copies(make_users_container: MakeUsersContainer, users_runtime: UsersRuntime) -> None:
+    """What takes mount(2), fspick(2) or a copy works with the privileges of a user namespace as well."""
+    container = make_users_container("/bin/sh", "-c", "ls -ln /root; cat /proc/self/mountinfo")
+    bundle = container.bundle
+    bundle.write("root/file", "content\n", 0o640)
+    USER.owns(f"{bundle.rootfs}/root", f"{bundle.rootfs}/root/file")
+    tmpfs = {"type": "tmpfs", "source": "tmpfs"}
+    bundle.config["mounts"] += [
+        {**tmpfs, "destination": "/root", "options": ["tmpcopyup", "size=1m"]},
+        {**tmpfs, "destination": "/tmp", "options": ["silent", "iversion", "lazytime", "size=1m", "rnoatime"]},
+        {**tmpfs, "destination": "/tmp", "options": ["remount", "size=64k", "noexec"]},
+        {**configs.bind("/etc", "/var"), "options": ["rbind", "rro", "rnosymfollow", "rslave", "rshared"]},
+    ]
+    lines = output_of(container).splitlines()
+    assert lines[1].split()[:4] == ["-rw-r-----", "1", "0", "0"]
+    fields = {line.split()[4]: line.split() for line in lines[2:]}
+    assert {"noexec", "noatime"} <= set(fields["/tmp"][5].split(","))
+    assert {"size=64k", "lazytime"} <= set(fields["/tmp"][-1].split(","))
+    assert {"ro", "nosymfollow"} <= set(fields["/var"][5].split(","))
+    assert fields["/var"][6].startswith("shared:")
+
+
 @ranges
 @pytest.mark.pyrun_only("runc opens sources as the container's root")
 def test_bind_mount_that_the_containers_root_could_not_reach(make_users_container: MakeUsersContainer) -> None:

@@ -40,6 +40,13 @@ def test_every_error_has_its_line(command_line: CommandLine, tmp_path: Path) -> 
     assert all(line.startswith("config.json: /") for line in ended.output.splitlines())
 
 
+def test_values_of_the_config_do_not_break_the_line(command_line: CommandLine, tmp_path: Path) -> None:
+    mount = {"destination": "/m", "source": "/", "options": ["bind", "a\nb\x1b[2J"]}
+    ended = command_line("validate", bundle(tmp_path, mounts=[mount]))
+    assert ended.status == 1
+    assert ended.output.count("\n") == 1 and ended.output.rstrip("\n").isprintable()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_no_json_object(command_line: CommandLine, tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
@@ -70,18 +77,19 @@ def test_warnings_do_not_make_a_config_invalid(command_line: CommandLine, tmp_pa
 
 
 def test_all_that_only_the_compiler_finds(command_line: CommandLine, tmp_path: Path) -> None:
-    process = {**VALID["process"], "scheduler": {"policy": "SCHED_BATCH"}}
-    ended = command_line("validate", bundle(tmp_path, process=process, mounts=[{"destination": "/x", "source": "/y"}]))
+    linux = {**VALID.get("linux", {}), "personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}
+    ended = command_line("validate", bundle(tmp_path, linux=linux, mounts=[{"destination": "/x", "source": "/y"}]))
     assert (ended.status, ended.errors) == (1, "")
-    assert [line.split(": ")[1] for line in ended.output.splitlines()] == ["/process/scheduler", "/mounts/0/type"]
+    pointers = [line.split(": ")[1] for line in ended.output.splitlines()]
+    assert pointers == ["/mounts/0/type", "/linux/personality/flags"]
 
 
 def test_the_compiler_is_not_asked_about_an_invalid_config(
     command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyrun.cli.examine.validate_config", lambda path: [Finding("/a", "is wrong")])
-    process = {**VALID["process"], "scheduler": {"policy": "SCHED_BATCH"}}
-    assert command_line("validate", bundle(tmp_path, process=process)).output == "config.json: /a: is wrong\n"
+    linux = {**VALID.get("linux", {}), "personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}
+    assert command_line("validate", bundle(tmp_path, linux=linux)).output == "config.json: /a: is wrong\n"
 
 
 def test_plan_as_text(command_line: CommandLine, tmp_path: Path) -> None:

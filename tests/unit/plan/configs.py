@@ -29,8 +29,13 @@ def minimal_config(**changes: Any) -> dict[str, Any]:
 
 def compile_for_test(config: dict[str, Any], **changes: Any) -> Plan:
     """Compile for an imagined host."""
+    return compile_config(config, request_for_test(**changes))
+
+
+def request_for_test(**changes: Any) -> Request:
+    """Return a request for an imagined host."""
     settings: dict[str, Any] = {"cgroup_mount": "/sys/fs/cgroup", "own_cgroup": "/user/session", **changes}
-    return compile_config(config, Request("box", BUNDLE, **settings))
+    return Request("box", BUNDLE, **settings)
 
 
 def arguments_of(plan: Plan, name: str) -> list[dict[str, Argument]]:

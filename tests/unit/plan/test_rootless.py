@@ -161,4 +161,4 @@ def test_hosts_sysfs_is_readonly_with_all_below(user_namespace: bool, mount: dic
     config = config_of(OWN_USER, OWN_GROUP) if user_namespace else minimal_config()
     config["mounts"] = [{"source": "/sys", **mount}]
     (bound,) = arguments_of(compile_for_test(config), "bind_mount")
-    assert bool(int(str(bound["flags"])) & 8) is readonly
+    assert bool(bound["recursive_set"]) is readonly

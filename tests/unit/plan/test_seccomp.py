@@ -94,6 +94,27 @@ def test_another_profile_is_another_entry(monkeypatch: pytest.MonkeyPatch, cache
     assert compile_filter(changed, cache) == compile_filter(changed, None)
 
 
+def test_what_only_the_agent_is_told_makes_no_other_entry(monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
+    """Engines put the container's id there."""
+    notifying = profile_of(rule("read", action="SCMP_ACT_NOTIFY"), listenerPath="/a", listenerMetadata="1")
+    compile_filter(notifying, cache)
+    assert is_cached(monkeypatch, {**notifying, "listenerPath": "/b", "listenerMetadata": "2"}, cache)
+    assert not is_cached(monkeypatch, {**notifying, "syscalls": [rule("read")]}, cache)
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (None, False),
+        ([], False),
+        ([rule("read"), rule("write", action="SCMP_ACT_ERRNO")], False),
+        ([rule("read"), rule("write", action="SCMP_ACT_NOTIFY")], True),
+    ],
+)
+def test_notifies(rules: list[Profile] | None, expected: bool) -> None:
+    assert seccomp.notifies({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/a", "syscalls": rules}) == expected
+
+
 def corrupt(change: Callable[[bytes], bytes]) -> Callable[[str], None]:
     """Returns a function that changes the contents of a file."""
 
@@ -126,7 +147,7 @@ DAMAGE: dict[str, Callable[[str], None]] = {
     "longer": corrupt(lambda content: content + bytes(8)),
     "bit": corrupt(lambda content: content[:-1] + bytes([content[-1] ^ 1])),
     "flags": corrupt(lambda content: content.replace(b"\n4\n", b"\n0\n")),
-    "format": corrupt(lambda content: content.replace(b"filter 1", b"filter 0")),
+    "format": corrupt(lambda content: content.replace(b"filter 2", b"filter 1")),
     "zeros": corrupt(lambda content: bytes(len(content))),
     "huge": corrupt(lambda content: content + bytes(100_000)),
     "fifo": make_fifo,

@@ -9,9 +9,8 @@ import pytest
 
 from pyrun.errors import PyrunError
 from pyrun.plan.describe import as_text
-from pyrun.plan.mounts import NO_SLOT, NODEV, NOEXEC, NOSUID, RDONLY
+from pyrun.plan.mount_options import MS_PRIVATE, NO_SLOT, NODEV, NOEXEC, NOSUID, RDONLY
 from pyrun.plan.operations import Plan
-from pyrun.plan.root import MS_PRIVATE
 
 from .configs import arguments_of, compile_for_test, minimal_config, names_of
 
@@ -68,8 +67,11 @@ def test_directory_of_the_notification_socket() -> None:
         "recursive": 0,
         "set": RDONLY | NOSUID | NODEV | NOEXEC,
         "clear": 0,
+        "recursive_set": 0,
+        "recursive_clear": 0,
         "propagation": [MS_PRIVATE],
         "flags": 0,
+        "mapping": NO_SLOT,
     }
     assert "NOTIFY_SOCKET=/run/notify/notify.sock" in executed(plan)[0]
     assert "open_bind_source" not in names_of(plan)
