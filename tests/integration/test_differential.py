@@ -47,6 +47,7 @@ REFUSED_HERE = {
     "/process/rlimits: twice": "what is not understood is not half-applied",
     "/linux/uidMappings: without a user namespace": "what is not understood is not half-applied",
 }
+TIME_OF_LS = re.compile(r" [A-Z][a-z]{2} [ \d]\d [ \d]\d:?\d\d ")
 
 
 class Places:
@@ -151,6 +152,7 @@ def observe(runtime: Runtime, bundle: Bundle) -> parity.Observation:
     assert "=== end" in result.output, f"{runtime.name}: {result.errors}"
     observation = parity.observe(result.output, parity.namespaces_of_this_process())
     observation["exit"] = [str(result.status)]
+    observation["more"] = [TIME_OF_LS.sub(" ", line) for line in observation.get("more", [])]
     return observation
 
 

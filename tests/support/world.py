@@ -97,6 +97,9 @@ class World:
 
     @staticmethod
     def _enter(namespaces: dict[str, int], working_directory: str) -> None:
+        # A thread that has been joined may have its part in the working directory and root for a moment yet, and who
+        # shares them can't change its mount namespace (setns(2)).
+        kernel.unshare(kernel.CLONE_FS)
         for name, descriptor in namespaces.items():
             kernel.setns(descriptor, _NAMESPACES[name])
         os.chdir(working_directory)

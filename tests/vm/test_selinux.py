@@ -26,7 +26,7 @@ ATTRIBUTE = "/proc/self/attr/current"
 def _policy(_virtual_machine: None, tmp_path_factory: pytest.TempPathFactory, world: World) -> None:
     with open("/proc/filesystems", encoding="ascii") as file:
         if "selinuxfs" not in file.read():
-            pytest.skip("needs a kernel that is started with security=selinux (IN_VM_APPEND of the virtual machine)")
+            pytest.skip("needs a kernel that is started with security=selinux")
     with world.entered():
         kernel.mount("selinuxfs", SELINUX, "selinuxfs")
         _load_policy(str(tmp_path_factory.mktemp("policy")))
