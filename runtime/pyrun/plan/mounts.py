@@ -73,50 +73,68 @@ def add_all(plan: Plan, config: Config, request: Request, problems: Problems) ->
     mappings = _mappings(config, request)
     opened = _opened(config, mappings)
     remembered = _looked_for_again(config)
-    label = (config.get("linux") or {}).get("mountLabel") or ""
-    if label:
+    if _label(config):
         from pyrun.plan import mount_label
 
-        mount_label.check(problems, label)
+        mount_label.check(problems, _label(config))
     for number, mount in enumerate(config.get("mounts") or ()):
-        pointer = f"/mounts/{number}"
         options = read_options(mount)
-        check(mount, options, pointer, problems)
+        check(mount, options, f"/mounts/{number}", problems)
         options.flags |= _flags(destination(mount), remembered)
         options.propagation = [change for change in options.propagation if not change & MS_UNBINDABLE]
         if number in opened:
             options.slot = opened.index(number)
         else:
             options.mapping = mappings.get(number, NO_SLOT)
-        if options.remount:
-            from pyrun.plan import shared_filesystems
-
-            shared_filesystems.settle_remount(config, number, options, problems)
-            _add_remount(plan, mount, pointer, options)
-        elif options.bind is not None:
-            # CVE-2023-25809: the host's cgroups are below, and who maps a user to root may own some.
-            if options.bind and _is_readonly(options) and destination(mount) == "/sys" and has(config, "user"):
-                options.recursive.take("ro")
-            _add_bind(plan, mount, pointer, _source(mount, request), options, problems)
-        elif mount.get("type") in ("cgroup", "cgroup2"):
-            _add_cgroup(plan, config, mount, pointer, request, options, problems)
-        else:
-            if mount.get("type") in SHARED:
-                from pyrun.plan import shared_filesystems
-
-                shared_filesystems.settle_new(mount, pointer, options, problems)
-            if options.slot == NO_SLOT:
-                idmaps.check_options(config, mount, pointer, problems)
-            if options.mapping != NO_SLOT:
-                _take_layers(mount, options, request)
-            if label:
-                is_own_ipc = is_new(config, "ipc")
-                _add_labelled_filesystem(plan, mount, pointer, options, problems, label, is_own_ipc=is_own_ipc)
-            else:
-                _add_filesystem(plan, mount, pointer, mount.get("type") or "", options, problems)
+        _add_mount(plan, config, number, request, options, problems)
     if request.notify_directory is not None:
         slot = len(opened) if is_new(config, "user") else NO_SLOT
         _add_notify_directory(plan, request.notify_directory, slot, remembered)
+
+
+def _add_mount(plan: Plan, config: Config, number: int, request: Request, options: Options, problems: Problems) -> None:
+    mount, pointer = config["mounts"][number], f"/mounts/{number}"
+    if options.remount:
+        from pyrun.plan import shared_filesystems
+
+        shared_filesystems.settle_remount(config, number, options, problems)
+        _add_remount(plan, mount, pointer, options)
+    elif options.bind is not None:
+        # CVE-2023-25809: the host's cgroups are below, and who maps a user to root may own some.
+        if options.bind and _is_readonly(options) and destination(mount) == "/sys" and has(config, "user"):
+            options.recursive.take("ro")
+        _add_bind(plan, mount, pointer, _source(mount, request), options, problems)
+    elif mount.get("type") in ("cgroup", "cgroup2"):
+        _add_cgroup(plan, config, mount, pointer, request, options, problems)
+    else:
+        _add_new(plan, config, mount, pointer, request, options, problems)
+
+
+def _add_new(
+    plan: Plan,
+    config: Config,
+    mount: Mount,
+    pointer: str,
+    request: Request,
+    options: Options,
+    problems: Problems,
+) -> None:
+    if mount.get("type") in SHARED:
+        from pyrun.plan import shared_filesystems
+
+        shared_filesystems.settle_new(mount, pointer, options, problems)
+    if options.slot == NO_SLOT:
+        idmaps.check_options(config, mount, pointer, problems)
+    if options.mapping != NO_SLOT:
+        _take_layers(mount, options, request)
+    if _label(config):
+        _add_labelled_filesystem(plan, config, mount, pointer, options, problems)
+    else:
+        _add_filesystem(plan, mount, pointer, mount.get("type") or "", options, problems)
+
+
+def _label(config: Config) -> str:
+    return (config.get("linux") or {}).get("mountLabel") or ""
 
 
 def make_readonly(plan: Plan, config: Config) -> None:
@@ -240,11 +258,10 @@ def _open_filesystem(plan: Plan, config: Config, number: int, mapping: int, requ
     options = read_options(mount)
     kind = mount.get("type") or ""
     _take_layers(mount, options, request)
-    label = (config.get("linux") or {}).get("mountLabel")
-    if label:
+    if _label(config):
         from pyrun.plan import mount_label
 
-        options.parameters += mount_label.parameters(label, kind, options.parameters)
+        options.parameters += mount_label.parameters(_label(config), kind, options.parameters)
     plan.add(
         "open_filesystem",
         f"/mounts/{number}",
@@ -266,13 +283,13 @@ def _take_layers(mount: Mount, options: Options, request: Request) -> None:
 
 
 def _add_labelled_filesystem(
-    plan: Plan, mount: Mount, pointer: str, options: Options, problems: Problems, label: str, *, is_own_ipc: bool
+    plan: Plan, config: Config, mount: Mount, pointer: str, options: Options, problems: Problems
 ) -> None:
     from pyrun.plan import mount_label
 
-    kind = mount.get("type") or ""
+    kind, label = mount.get("type") or "", _label(config)
     # The files of the host's IPC namespace are the host's.
-    by_attribute = kind == mount_label.BY_ATTRIBUTE and is_own_ipc
+    by_attribute = kind == mount_label.BY_ATTRIBUTE and is_new(config, "ipc")
     if by_attribute:
         options.flags |= REMEMBERED
     options.parameters += mount_label.parameters(label, kind, options.parameters)
