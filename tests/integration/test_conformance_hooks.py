@@ -23,6 +23,7 @@ def test_arguments_of_late_hooks(scratch: str, make_container: MakeContainer, ki
     assert notes.read("words") == "<><one two><>"
 
 
+@pytest.mark.pyrun_only("runc 1.1.5 waits for what a hook that it has killed left behind")
 @pytest.mark.parametrize("kind", ["createRuntime", "poststop"])
 def test_timeout_of_hooks_of_the_runtime(scratch: str, make_container: MakeContainer, kind: str) -> None:
     container = make_container(configs.default("/bin/sleep", "1000"))

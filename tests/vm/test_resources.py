@@ -18,6 +18,7 @@ from support.world import CGROUPS
 from vm.conftest import CONTROLLERS, Disk
 
 MEBIBYTE = 1 << 20
+LAST_CPU = str((os.cpu_count() or 1) - 1)
 OLD = "runc 1.1.5 is older than this property, or treats it otherwise"
 
 
@@ -53,7 +54,7 @@ SAME_AS_RUNC: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
                 "checkBeforeUpdate": True,
                 "disableOOMKiller": False,
             },
-            "cpu": {"quota": 50000, "period": 200000, "cpus": "1", "mems": "0", "realtimePeriod": 1000000},
+            "cpu": {"quota": 50000, "period": 200000, "cpus": LAST_CPU, "mems": "0", "realtimePeriod": 1000000},
             "pids": {"limit": 100},
             "hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MEBIBYTE}, {"pageSize": "1GB", "limit": 0}],
             "unified": {"memory.high": "33554432", "cpu.weight": "50", "cgroup.max.depth": "2"},
@@ -65,8 +66,8 @@ SAME_AS_RUNC: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "memory.high": str(32 * MEBIBYTE),
             "cpu.max": "50000 200000",
             "cpu.weight": "50",
-            "cpuset.cpus": "1",
-            "cpuset.cpus.effective": "1",
+            "cpuset.cpus": LAST_CPU,
+            "cpuset.cpus.effective": LAST_CPU,
             "cpuset.mems": "0",
             "pids.max": "100",
             "hugetlb.2MB.max": str(4 * MEBIBYTE),
@@ -165,7 +166,7 @@ def test_cpu_quota_throttles(make_container: MakeContainer) -> None:
 
 
 @pytest.mark.pyrun_only("runc 1.1.5 keeps the caller's affinity")
-@pytest.mark.parametrize("cpus", ["0", "1"])
+@pytest.mark.parametrize("cpus", sorted({"0", LAST_CPU}))
 def test_cpuset_is_the_affinity(make_container: MakeContainer, cpus: str) -> None:
     words = ("/bin/sh", "-c", "grep allowed_list /proc/self/status; exec sleep 1000")
     container = make_container(limited({"cpu": {"cpus": cpus, "mems": "0"}}, *words)).started()
