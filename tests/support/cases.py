@@ -210,9 +210,6 @@ OF_MOUNTS = {
     ),
     "/mounts/*/destination: with dots and slashes": Case({"/mounts/-": {**BARE, "destination": "//usr/../tmp/./"}}),
     "/mounts/*/destination: twice": Case({"/mounts/-": tmpfs("size=1m"), "/mounts/-second": tmpfs("size=2m", "ro")}),
-    "/mounts/*/destination: /dev of the caller": Case(
-        {"/mounts/1": bind("rbind", source="/dev", destination="/dev"), "/mounts/2": DROP}, "ls -l /dev/null"
-    ),
     "/mounts/*/type: absent for a bind": Case({"/mounts/-": {**bind("bind"), "type": DROP}}, LOOK),
     "/mounts/*/type: any word for a bind": Case({"/mounts/-": {**bind("bind"), "type": "anything"}}, LOOK),
     "/mounts/*/type: overlay": Case(
