@@ -28,19 +28,10 @@ static int mount_in(int directory, const char *type, const char *source, unsigne
     return result ? -1 : tree_open(directory, "mount", OPEN_TREE_CLONE);
 }
 
-static int new_directory(void) {
-    int context = fs_open("tmpfs");
-    int tree = context >= 0 && !fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL) ? fs_mount(context, 0) : -1;
-    int error = errno;
-    if (context >= 0) close(context);
-    errno = error;
-    return tree;
-}
-
 // On the container's root, which the host does not share, it covers nothing: paths are looked for from below.
 int mount_aside(struct stage *stage, const char *type, const char *source, unsigned long flags, const char *data) {
     char place[64];
-    int directory = new_directory();
+    int directory = fs_new("tmpfs");
     if (directory < 0) return -1;
     // The outer stage has no root yet, but stands in a mount namespace that is not the host's.
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

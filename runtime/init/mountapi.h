@@ -4,6 +4,7 @@
 #ifndef PYRUN_MOUNTAPI_H
 #define PYRUN_MOUNTAPI_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <stdint.h>
@@ -36,6 +37,16 @@ static inline int fs_mount(int context, uint64_t attributes) {
 
 static inline int fs_pick(int mounted) {
     return (int)syscall(SYS_fspick, mounted, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+}
+
+// Returns a detached mount of a new file system without parameters.
+static inline int fs_new(const char *type) {
+    int context = fs_open(type);
+    int tree = context >= 0 && !fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL) ? fs_mount(context, 0) : -1;
+    int error = errno;
+    if (context >= 0) close(context);
+    errno = error;
+    return tree;
 }
 
 static inline int tree_open(int directory, const char *path, unsigned flags) {

@@ -12,15 +12,6 @@
 #include "init.h"
 #include "mountapi.h"
 
-static int new_procfs(void) {
-    int context = fs_open("proc");
-    int tree = context >= 0 && !fs_config(context, FSCONFIG_CMD_CREATE, NULL, NULL) ? fs_mount(context, 0) : -1;
-    int error = errno;
-    if (context >= 0) close(context);
-    errno = error;
-    return tree;
-}
-
 bool procfs_knows_namespaces(int pid_namespace) {
     int context = fs_open("proc");
     bool known = context >= 0 && !fs_config_descriptor(context, "pidns", pid_namespace);
@@ -47,7 +38,7 @@ static int procfs_of_the_host(void) {
 // Comes before the pivot: what stands at /proc afterwards is the image's or the config's.
 int open_own_procfs(struct stage *stage, const union argument *arguments) {
     (void)arguments;
-    stage->procfs = new_procfs();
+    stage->procfs = fs_new("proc");
     if (stage->procfs < 0) stage->procfs = procfs_of_the_host();
     return stage->procfs < 0 ? fail(stage, errno, "open a private procfs") : 0;
 }

@@ -11,7 +11,7 @@ from pyrun.container.recipients import Recipients, check_console
 from pyrun.errors import PyrunError
 from pyrun.plan.cgroup import path_of as cgroup_of
 from pyrun.plan.create import awaits_runtime, compile_config, request_for
-from pyrun.plan.namespaces import has, is_new, path_of_joined
+from pyrun.plan.namespaces import has, is_new, path_of
 from pyrun.plan.root import path_of as root_of
 from pyrun.state import CREATING, OCI_VERSION, StateDirectory, check_id, hook_state
 from pyrun_spec.load import checked_config, read_config
@@ -272,7 +272,7 @@ def _description(config: Config, request: Request) -> dict[str, Any]:
 
         description["resctrl"] = to_remove(config, request)
     if linux.get("netDevices") and not is_new(config, "network"):
-        description["networkNamespace"] = path_of_joined(config, "network")
+        description["networkNamespace"] = path_of(config, "network")
     hooks = {kind: value for kind, value in (config.get("hooks") or {}).items() if kind.startswith("post") and value}
     if hooks:
         description["hooks"] = hooks

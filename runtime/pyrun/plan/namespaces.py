@@ -36,12 +36,6 @@ def is_new(config: Config, kind: str) -> bool:
     return entry is not None and not entry[1].get("path")
 
 
-def path_of_joined(config: Config, kind: str) -> str | None:
-    """Return the path of the namespace of this kind that the container joins, or None."""
-    entry = _entry(config, kind)
-    return entry[1].get("path") if entry else None
-
-
 def check_devices(config: Config, request: Request, problems: Problems) -> None:
     """Report network devices that an ordinary user asks for: they belong to the host."""
     if request.caller.user and (config.get("linux") or {}).get("netDevices"):

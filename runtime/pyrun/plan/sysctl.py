@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrun.plan.namespaces import CLONE_FLAGS, path_of_joined
+from pyrun.plan.namespaces import CLONE_FLAGS, path_of
 from pyrun_spec.errors import join_pointer
 from pyrun_spec.rules import namespace_of_sysctl, sysctl_path
 
@@ -18,7 +18,7 @@ def guard(plan: Plan, config: Config) -> None:
     checked = set()
     for name in config["linux"]["sysctl"]:
         kind = namespace_of_sysctl(sysctl_path(name))
-        path = path_of_joined(config, kind) if kind else None
+        path = path_of(config, kind) if kind else ""
         if kind and path and kind not in checked:
             checked.add(kind)
             plan.add("refuse_own_namespace", join_pointer("/linux/sysctl", name), CLONE_FLAGS[kind], path)
