@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets up what `make demo`, `make test` and `make lint` need: packages, a virtual environment
+# Sets up what `make demo`, `make test`, `make test-vm` and `make lint` need: packages, a virtual environment
 # in .venv with pyrun installed from this tree, and the C programs. What is there already is left as it is.
 #
-# usage: tools/setup.sh demo|test|lint        environment: PYTHON, the interpreter (/usr/bin/python3)
+# usage: tools/setup.sh demo|test|test-vm|lint        environment: PYTHON, the interpreter (/usr/bin/python3)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,6 +37,17 @@ readonly packages_for_test=(
     "uidmap newuidmap"
     "xfsprogs mkfs.xfs"
 )
+# Those of the machine are on the host, whose files it has.
+readonly packages_for_test_vm=(
+    "apparmor apparmor_parser"
+    "dbus /usr/lib/systemd/system/dbus.service"
+    "dbus-user-session /usr/lib/systemd/user/dbus.socket"
+    "kmod modprobe"
+    "libpam-systemd /usr/lib/*/security/pam_systemd.so"
+    "qemu-system-x86 qemu-system-x86_64"
+    "secilc secilc"
+    "systemd systemctl"
+)
 readonly packages_for_lint=(
     "gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc"
     "libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/stdio.h"
@@ -62,7 +73,8 @@ fail() {
 
 install_missing_packages() {
     local wanted=("${packages[@]}") missing=() entry
-    [[ $purpose != test ]] || wanted+=("${packages_for_test[@]}")
+    [[ $purpose != test* ]] || wanted+=("${packages_for_test[@]}")
+    [[ $purpose != test-vm ]] || wanted+=("${packages_for_test_vm[@]}")
     [[ $purpose != lint ]] || wanted+=("${packages_for_lint[@]}")
     for entry in "${wanted[@]}"; do
         is_there "${entry#* }" || missing+=("${entry%% *}")

@@ -12,6 +12,7 @@ from collections import Counter
 from support import strace
 from support.runtime import Runtime
 from support.strace import SystemCall
+from support.waiting import repeats
 
 OUTER, INIT = 1, 2
 # How many more calls of a name that it makes often another process may make the next time, for example because it
@@ -40,10 +41,13 @@ def calls_of(runtime: Runtime, case: str, words: list[str], stage: int) -> list[
 
 
 def sample(calls: list[SystemCall], most: int) -> list[SystemCall]:
-    """Returns at most `most` of the calls: the first of every name, and of the others as many at even distances."""
+    """Returns at most `most` of the calls: the first of every name, and of the others as many at even distances.
+
+    On a slow machine there are fewer of the others.
+    """
     first = [call for call in calls if call == next(each for each in calls if each.name == call.name)]
     others = [call for call in calls if call not in first]
-    room = max(most - len(first), 0)
+    room = max(repeats(most) - len(first), 0)
     step = max(-(-len(others) // room), 1) if room else len(others) + 1
     chosen = {id(call) for call in first + others[::step]}
     return [call for call in calls if id(call) in chosen]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from support.runtime import Runtime
 from support.snapshot import SCRATCH
+from support.waiting import PATIENCE
 
 # Calls by which an interpreter manages its own memory and threads: errors of these are not the runtime's affair.
 INTERPRETER_CALLS = frozenset(
@@ -72,6 +73,11 @@ def traced(runtime: Runtime, case: str, *inject: str, follow: bool = False) -> R
     copy.root = runtime.root
     copy._calls = runtime._calls + 1
     return copy
+
+
+def delay(call: str, where: str, seconds: float) -> str:
+    """Returns the injection that lets each call of this name wait at "enter" or "exit", longer on a slow machine."""
+    return f"{call}:delay_{where}={int(1000000 * PATIENCE * seconds)}"
 
 
 def read_trace(case: str) -> list[list[SystemCall]]:

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from support.configs import Config
 from support.runtime import Container
-from support.waiting import wait_until
+from support.waiting import PATIENCE, deadline_in, wait_until
 
 SECONDS = 20.0
 SECONDS_TO_END = 5.0
@@ -61,7 +61,7 @@ class Master:
     def write(self, data: bytes | str, seconds: float = SECONDS) -> None:
         """Types `data`, and keeps reading meanwhile; raises TimeoutError when it is not taken in time."""
         rest = data.encode() if isinstance(data, str) else data
-        deadline = time.monotonic() + seconds
+        deadline = deadline_in(seconds)
         while rest:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(rest)} bytes were not taken in {seconds} s; output: {self._end()}")
@@ -75,7 +75,7 @@ class Master:
         Raises TimeoutError when it does not come in time, EOFError when the terminal ends before.
         """
         wanted = text.encode() if isinstance(text, str) else text
-        deadline = time.monotonic() + seconds
+        deadline = deadline_in(seconds)
         while wanted not in self._unread:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no {wanted!r} in {seconds} s: {self._end()}")
@@ -85,7 +85,7 @@ class Master:
 
     def read_to_end(self, seconds: float = SECONDS) -> bytes:
         """Reads until nobody has the terminal open; raises TimeoutError when that does not happen in time."""
-        deadline = time.monotonic() + seconds
+        deadline = deadline_in(seconds)
         while self._read_some(0.1):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the terminal is still open after {seconds} s: {self._end()}")
@@ -187,7 +187,7 @@ class Session(Master):
         """Hangs the terminal up, and waits for the end of the command, which is killed when it takes too long."""
         self.close()
         try:
-            self.process.wait(SECONDS_TO_END)
+            self.process.wait(PATIENCE * SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             for pid in (self.pid(), self.process.pid):
                 os.kill(pid, signal.SIGKILL)
@@ -208,7 +208,7 @@ class Session(Master):
 
         Raises TimeoutError when it does not end in time.
         """
-        deadline = time.monotonic() + seconds
+        deadline = deadline_in(seconds)
         while self.process.poll() is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the command runs after {seconds} s: {self._end()}")
@@ -228,7 +228,7 @@ class Receiver:
     def __init__(self, path: str, backlog: int = 1) -> None:
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(SECONDS)
+        self._socket.settimeout(PATIENCE * SECONDS)
         self._socket.bind(path)
         self._socket.listen(backlog)
         self.data = b""
@@ -247,7 +247,7 @@ class Receiver:
     def receive(self) -> Master:
         """Returns the master that comes with the next connection; the words beside it go to `data`."""
         with self.accept() as connection:
-            connection.settimeout(SECONDS)
+            connection.settimeout(PATIENCE * SECONDS)
             self.data, rights, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4 * 16), socket.MSG_CMSG_CLOEXEC)
             descriptors = array.array("i")
             for _, _, content in rights:

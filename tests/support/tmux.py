@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from support.waiting import wait_for_exit, wait_until
+from support.waiting import PATIENCE, wait_for_exit, wait_until
 
 ROWS, COLUMNS = 30, 100
 PROMPT = "outer>"
@@ -68,6 +68,10 @@ class Tmux:
         """Returns the rows and columns that the shell has."""
         return self._tmux("display-message", "-p", "#{pane_height} #{pane_width}").strip()
 
+    def cursor_is_visible(self) -> bool:
+        """Tells whether the terminal shows a cursor."""
+        return self._tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"
+
     def split(self) -> None:
         """Splits the window, so that the shell has the left half of it."""
         self._tmux("split-window", "-d", "-h", "sleep 1000")
@@ -109,6 +113,6 @@ class Tmux:
     def _tmux(self, *words: str) -> str:
         command = [*self._command, *words]
         result = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=SECONDS, check=True
+            command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE * SECONDS, check=True
         )
         return result.stdout

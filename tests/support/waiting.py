@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for something to become true, with a deadline."""
+"""Waiting for something to become true, with a deadline.
+
+The environment variable PYRUN_PATIENCE says how many times longer all waits may take on a slow machine.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,32 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = float(os.environ.get("PYRUN_PATIENCE", "1"))
+
+
+def deadline_in(seconds: float) -> float:
+    """Returns the time of `time.monotonic` at which a wait of `seconds`, on an ordinary machine, is over."""
+    return time.monotonic() + PATIENCE * seconds
+
+
+def repeats(number: int) -> int:
+    """Returns how often to try what may go wrong once in a while: on a slow machine fewer times than `number`."""
+    return max(3, int(number / PATIENCE))
+
 
 def wait_until(ready: Callable[[], T], what: str, seconds: float = 10) -> T:
     """Calls `ready` until it returns something true, and returns that.
 
     Raises TimeoutError with the words `what` after `seconds`.
     """
-    deadline = time.monotonic() + seconds
+    deadline = deadline_in(seconds)
     pause = 0.001
     while True:
         result = ready()
         if result:
             return result
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s in vain until {what}")
+            raise TimeoutError(f"waited {PATIENCE * seconds} s in vain until {what}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
 
@@ -39,8 +54,8 @@ def wait_for_exit(pid: int, seconds: float = 10) -> None:
     except ProcessLookupError:
         return
     try:
-        if not select.select([descriptor], [], [], seconds)[0]:
-            raise TimeoutError(f"process {pid} did not end in {seconds} s")
+        if not select.select([descriptor], [], [], PATIENCE * seconds)[0]:
+            raise TimeoutError(f"process {pid} did not end in {PATIENCE * seconds} s")
     finally:
         os.close(descriptor)
     reap(pid)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.world import cgroup2_mount
+from support.world import SHOWS_SYSTEMD, cgroup2_mount
+from vm.machine.plugin import kind_of
 
 CONTROLLERS = {"cpu", "cpuset", "hugetlb", "io", "memory", "misc", "pids", "rdma"}
 MODULES = ("loop", "bfq", "dummy", "rdma_rxe")
@@ -26,12 +27,31 @@ def missing_controllers() -> set[str]:
         return CONTROLLERS
 
 
+def missing(kind: str) -> str:
+    """Returns what tests for this kind of machine do not have here, "" when they have everything."""
+    if kind in ("systemd", "processors") and not SHOWS_SYSTEMD:
+        return "systemd"
+    if kind == "processors" and len(os.sched_getaffinity(0)) < 2:
+        return "a second processor"
+    with open("/proc/filesystems", encoding="ascii") as file:
+        if kind == "selinux" and "selinuxfs" not in file.read():
+            return "SELinux"
+    controllers = ", ".join(sorted(missing_controllers()))
+    return f"cgroup v2 with {controllers}" if controllers else ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips where something is missing; in the machine nothing may be."""
+    lack = missing(kind_of(item))
+    if lack:
+        end = pytest.fail if item.config.getoption("machine_port") else pytest.skip
+        end(f"needs {lack}: make test-vm runs this in a virtual machine")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _virtual_machine() -> None:
-    """Skips on a host that has not all controllers, and loads modules before anything is compared."""
-    missing = missing_controllers()
-    if missing:
-        pytest.skip(f"runs in the virtual machine: cgroup v2 does not have {', '.join(sorted(missing))} here")
+    """Loads modules before anything is compared."""
     for module in MODULES:
         subprocess.run(["modprobe", module], check=False, capture_output=True)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""process.selinuxLabel and linux.mountLabel with a real, tiny policy (policy.cil); runs with security=selinux."""
+"""process.selinuxLabel and linux.mountLabel with a real, tiny policy (policy.cil)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from support.configs import Config
 from support.runtime import Container, MakeBundle, MakeContainer, Run, Runtime
 from support.world import World
 
+pytestmark = pytest.mark.machine("selinux")
+
 POLICY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "policy.cil")
 SELINUX = "/sys/fs/selinux"
 HOST, LABEL = "system_u:system_r:host_t:s0", "system_u:system_r:box_t:s0:c1,c2"
@@ -24,9 +26,6 @@ ATTRIBUTE = "/proc/self/attr/current"
 
 @pytest.fixture(scope="module", autouse=True)
 def _policy(_virtual_machine: None, tmp_path_factory: pytest.TempPathFactory, world: World) -> None:
-    with open("/proc/filesystems", encoding="ascii") as file:
-        if "selinuxfs" not in file.read():
-            pytest.skip("needs a kernel that is started with security=selinux")
     with world.entered():
         kernel.mount("selinuxfs", SELINUX, "selinuxfs")
         _load_policy(str(tmp_path_factory.mktemp("policy")))
