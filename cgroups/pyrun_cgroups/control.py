@@ -92,14 +92,19 @@ def is_frozen(path: str) -> bool:
 def freeze(path: str, timeout_seconds: float = 10.0) -> None:
     """Stop all processes of a cgroup and below, and return when they stand still.
 
-    When time runs out they are let go again. The caller must not be one of them.
+    When time runs out, or the caller is interrupted, they are let go again. The caller must not be one of them.
 
     Raises:
         CgroupError: ETIMEDOUT, or what the kernel said.
     """
     _write(path, "cgroup.freeze", b"1", "cannot be frozen")
-    if not _reaches(path, _FROZEN, True, timeout_seconds):
-        _write(path, "cgroup.freeze", b"0", "cannot be thawed")
+    frozen = False
+    try:
+        frozen = _reaches(path, _FROZEN, True, timeout_seconds)
+    finally:
+        if not frozen:
+            _write(path, "cgroup.freeze", b"0", "cannot be thawed")
+    if not frozen:
         raise CgroupError(errno.ETIMEDOUT, f"not frozen after {timeout_seconds:g} s", path)
 
 

@@ -67,6 +67,8 @@ DEFAULT_RULES: tuple[dict[str, Any], ...] = (
 )
 """What runc 1.1.5 appends to every container's rules, so that no configuration can take it away."""
 
+_MAKING_ANY_NODE = DEFAULT_RULES[:2]
+
 _ANY = -1
 _EVERYTHING = (_ANY, _ANY, _ANY)
 _TYPES = {"a": _ANY, "b": 1, "c": 2}  # BPF_DEVCG_DEV_BLOCK, BPF_DEVCG_DEV_CHAR
@@ -105,6 +107,23 @@ conditional jump and stops at 8192 of them (BPF_COMPLEXITY_LIMIT_JMP_SEQ); a rul
 twelve instructions, which also keeps every jump within the 16 bits of its offset."""
 
 
+def container_rules(rules: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return the rules of a container together with those that every container gets.
+
+    As with runc, the permission to make any device node is no exception from what is denied one by one after all was
+    allowed: it goes without saying there.
+
+    Args:
+        rules: ``linux.resources.devices``, in order.
+    """
+    allows_all = False
+    for rule in rules or ():
+        if _is_about_everything(rule):
+            allows_all = bool(rule["allow"])
+    defaults = DEFAULT_RULES[len(_MAKING_ANY_NODE) :] if allows_all else DEFAULT_RULES
+    return [*(rules or ()), *defaults]
+
+
 def device_filter(rules: Iterable[dict[str, Any]]) -> bytes:
     """Compile OCI device rules to the instructions of a device program.
 
@@ -124,6 +143,14 @@ def device_filter(rules: Iterable[dict[str, Any]]) -> bytes:
     for allow, run in runs:
         body += _code_of_run(run, _ALLOW if allow else _DENY)
     return _assemble(body, otherwise)
+
+
+def _is_about_everything(rule: dict[str, Any]) -> bool:
+    return (
+        (rule.get("type") or "a") == "a"
+        and all(rule.get(name) is None or rule[name] < 0 for name in ("major", "minor"))
+        and set("rwm") <= set(rule.get("access") or "")
+    )
 
 
 def _parse(index: int, rule: dict[str, Any]) -> tuple[bool, _Key, int]:

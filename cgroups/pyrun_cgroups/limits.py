@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _OF_CPUSET = ("cpus", "mems")
+_LIFTED_BY_ZERO = ("burst", "idle")
+"""Properties of ``cpu`` for which 0 is a value; for the others it means that they are not set."""
 
 
 def writes_of(resources: dict[str, Any]) -> tuple[list[Write], list[LimitError]]:
@@ -64,7 +66,7 @@ def _io(resources: dict[str, Any]) -> list[Write]:
 
 def _cpu(resources: dict[str, Any]) -> list[Write]:
     cpu = resources.get("cpu")
-    if not cpu or not any(value for name, value in cpu.items() if name not in _OF_CPUSET):
+    if not cpu or not any(value or name in _LIFTED_BY_ZERO for name, value in cpu.items() if name not in _OF_CPUSET):
         return []
     from pyrun_cgroups.cpu import writes
 

@@ -17,7 +17,8 @@ def writes(pids: dict[str, Any]) -> list[Write]:
     """Return what ``pids`` asks for (runtime-spec config-linux.md, "PIDs").
 
     A negative ``limit`` is unlimited. 0 is a limit since version 1.3 of the specification: it stands for 1, as with
-    runc since 1.4, because with 0 not even the container's first process could be born in the cgroup.
+    runc since 1.4, because with 0 not even the container's first process could be born in the cgroup. What 0 means in
+    an older document is for the caller to know.
     """
     limit = pids.get("limit")
     if limit is None:

@@ -14,41 +14,38 @@ _MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 _LONGEST_NAME = 255
 """Bytes of one name in a path (NAME_MAX)."""
 
+_LONGEST_PATH = 4096 - 512
+"""Bytes of a cgroup's path: with the mount before it and a file's name behind it, it goes in one call (PATH_MAX)."""
+
+_READ_SIZE = 65536
+
 
 class CgroupPathError(ValueError):
     """A cgroupsPath that names no cgroup for a container; its text says why and what to write instead."""
 
 
-def find_cgroup2() -> str | None:
-    """Return the path of the cgroup2 mount, or None where there is none at either usual place.
+def mounted() -> tuple[str, list[str]] | None:
+    """Return the path of the cgroup2 mount and the controllers that cgroups below it can have.
 
-    The file ``cgroup.controllers`` is in every cgroup of version 2 and in none of version 1.
+    The file ``cgroup.controllers`` is in every cgroup of version 2 and in none of version 1. A controller that a
+    hierarchy of version 1 has is not among those in it (cgroups(7)).
+
+    Returns:
+        None where cgroup2 is mounted at neither of the usual places.
     """
     for mount in _MOUNTS:
         try:
-            os.stat(mount + "/cgroup.controllers")
+            names = _read(mount + "/cgroup.controllers")
         except OSError:
             continue
-        return mount
+        return mount, names.decode("ascii").split()
     return None
 
 
-def controllers(mount: str) -> list[str]:
-    """Return the names of the controllers that cgroups below a mount can have.
-
-    A controller that a hierarchy of version 1 has is not among them (cgroups(7)).
-
-    Args:
-        mount: what `find_cgroup2` returns.
-
-    Raises:
-        OSError: it can't be read.
-    """
-    descriptor = os.open(mount + "/cgroup.controllers", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 4096).decode("ascii").split()
-    finally:
-        os.close(descriptor)
+def find_cgroup2() -> str | None:
+    """Return the path of the cgroup2 mount, or None where there is none at either usual place."""
+    found = mounted()
+    return found[0] if found else None
 
 
 def own_cgroup() -> str:
@@ -57,17 +54,33 @@ def own_cgroup() -> str:
     Raises:
         OSError: procfs is not mounted, or the kernel has no cgroup2.
     """
-    descriptor = os.open("/proc/self/cgroup", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        memberships = b""
-        while chunk := os.read(descriptor, 65536):
-            memberships += chunk
-    finally:
-        os.close(descriptor)
-    for line in memberships.split(b"\n"):
+    for line in _read("/proc/self/cgroup").split(b"\n"):
         if line.startswith(b"0::"):
             return os.fsdecode(line[3:])
     raise FileNotFoundError(2, "no cgroup2 hierarchy", "/proc/self/cgroup")
+
+
+def why_missing(controller: str) -> str:
+    """Return why cgroups of version 2 do not have a controller here, and what is to be done, as the end of a sentence.
+
+    It is what /proc/cgroups says (cgroups(7), "/proc files").
+
+    Args:
+        controller: its name in version 2.
+    """
+    known: dict[str, list[str]] = {}
+    try:
+        known = {line.split()[0]: line.split()[1:] for line in _read("/proc/cgroups").decode("ascii").splitlines()}
+    except OSError:
+        pass
+    hierarchy, _, enabled = known.get("blkio" if controller == "io" else controller, ("0", "", ""))
+    if hierarchy != "0":
+        return f"as cgroup v1 has it: remove the limit, or boot with cgroup_no_v1={controller}"
+    if enabled == "0":
+        return f"as it is disabled: remove the limit, or boot with cgroup_enable={controller}"
+    if enabled:
+        return "as the mounted cgroup does not get it from above: remove the limit, or have the controller delegated"
+    return "as the kernel is made without it: remove the limit"
 
 
 def may_have_sibling(mount: str, own_cgroup: str) -> bool:
@@ -100,9 +113,10 @@ def cgroup_path(cgroups_path: str | None, container_id: str, own_cgroup: str) ->
         own_cgroup: what `own_cgroup` returns.
 
     Raises:
-        CgroupPathError: the path holds the runtime itself, as the root does, or a NUL character.
+        CgroupPathError: the path holds the runtime itself, as the root does, or a NUL character, or is too long.
     """
-    own = _components(own_cgroup)
+    # A process outside of its cgroup namespace: what is beside it can't be seen from here (cgroup_namespaces(7)).
+    own = [] if own_cgroup.startswith("/..") else _components(own_cgroup)
     path = cgroups_path or container_id
     if "\0" in path:
         raise CgroupPathError("a cgroup's path cannot have a NUL character")
@@ -113,7 +127,23 @@ def cgroup_path(cgroups_path: str | None, container_id: str, own_cgroup: str) ->
         components = own[:-1] + components
     if components == own[: len(components)]:
         raise CgroupPathError(f'"{path}" is a cgroup that the runtime itself is in: name another')
-    return "/" + "/".join(components)
+    whole = "/" + "/".join(components)
+    if len(os.fsencode(whole)) > _LONGEST_PATH:
+        raise CgroupPathError(f"a cgroup's path is longer than {_LONGEST_PATH} bytes")
+    return whole
+
+
+def _read(path: str) -> bytes:
+    """Return the content of a file that the kernel fills as far as there is room: less than that is all."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = chunk = os.read(descriptor, _READ_SIZE)
+        while len(chunk) == _READ_SIZE:
+            chunk = os.read(descriptor, _READ_SIZE)
+            content += chunk
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def _components(path: str) -> list[str]:

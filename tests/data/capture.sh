@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Captures the config.json that Docker and containerd's ctr hand to their runtime, for tests/data.
+# Captures the config.json that Docker, containerd's ctr and Podman hand to their runtime, for tests/data.
 #
 # usage: capture.sh [DIRECTORY]     (default: the directory of this script)
 #
-# Needs root and the packages docker.io, containerd, runc and busybox-static. The engines run with private
+# Needs root and the packages docker.io, containerd, podman, runc and busybox-static. The engines run with private
 # sockets, roots and state under a temporary directory, in mount, pid and network namespaces of their own that
 # see a pure cgroup v2 hierarchy; a recording script stands where runc would. Nothing of the host is touched.
 set -eu
@@ -14,7 +14,7 @@ target=$(realpath "${1:-$(dirname "$0")}")
 script=$(realpath "$0")
 
 if [ -z "${CAPTURE_INSIDE:-}" ]; then
-    for program in dockerd docker containerd ctr runc busybox; do
+    for program in dockerd docker containerd ctr podman runc busybox; do
         command -v "$program" >/dev/null || { echo "capture.sh: $program is missing" >&2; exit 1; }
     done
     CAPTURE_INSIDE=1 exec unshare --mount --pid --net --fork --kill-child --mount-proc "$script" "$target"
@@ -24,11 +24,15 @@ umount -R /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 work=$(mktemp -d)
 mount -t tmpfs tmpfs "$work"
+# Podman has files there that no option moves.
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /dev/shm
 daemons=()
 clean_up() {
     kill "${daemons[@]}" 2>/dev/null || true
     wait
     rmdir /sys/fs/cgroup/docker /sys/fs/cgroup/default 2>/dev/null || true
+    find /sys/fs/cgroup/libpod_parent -depth -type d -exec rmdir {} + 2>/dev/null || true
     umount -R -l "$work"
     rmdir "$work"
 }
@@ -107,3 +111,12 @@ reference=$(ctr --address "$work/containerd.sock" image ls -q | head -n 1)
 ctr --address "$work/containerd.sock" run --rm --snapshotter native --runc-binary "$work/bin/recorder" \
     "$reference" captured /bin/true 2>"$work/ctr.log" || true
 recorded ctr
+
+podman() {
+    command podman --root "$work/podman" --runroot "$work/podman-state" --tmpdir "$work/podman-tmp" \
+        --storage-driver vfs --events-backend file --cgroup-manager cgroupfs --runtime "$work/bin/recorder" "$@"
+}
+podman import "$work/image.tar" busybox:latest >/dev/null 2>&1
+# Where the host has no v2 pids controller runc refuses Podman's limit, too.
+podman run --rm --network none busybox:latest /bin/true 2>"$work/podman.log" || true
+recorded podman

@@ -9,16 +9,18 @@ from collections.abc import Callable
 
 import pytest
 
+from pyrun_cgroups import control
 from support import kernel
 from support.waiting import reap
 
 Body = Callable[[str], None]
+Act = Callable[[Body], None]
 
 FAILED = 1
 
 
 @pytest.fixture(params=["unified", "hybrid"])
-def act(request: pytest.FixtureRequest, case: str) -> Callable[[Body], None]:
+def act(request: pytest.FixtureRequest, case: str) -> Act:
     """A function that runs a test's body in a child process, and fails where that fails.
 
     The child has a mount namespace of its own with the layout, and gets the path for a cgroup, not made yet.
@@ -43,6 +45,17 @@ def act(request: pytest.FixtureRequest, case: str) -> Callable[[Body], None]:
             pytest.fail(text or f"the child ended with status {status:#x}", pytrace=False)
 
     return run
+
+
+def in_cgroup(act: Act, body: Body) -> None:
+    """Acts in a new cgroup, and removes it."""
+
+    def whole(cgroup: str) -> None:
+        os.mkdir(cgroup)
+        body(cgroup)
+        control.remove(cgroup)
+
+    act(whole)
 
 
 def _lay_out(layout: str) -> str:

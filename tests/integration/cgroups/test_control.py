@@ -7,17 +7,14 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
-from integration.cgroups.conftest import Body, Member
+from integration.cgroups.conftest import Act, Member
 from pyrun_cgroups import control, placement
 from pyrun_cgroups.control import CgroupError
 from support import kernel
 from support.waiting import wait_until
-
-Act = Callable[[Body], None]
 
 
 def sleep() -> None:
@@ -157,6 +154,25 @@ def test_freeze_is_undone_when_time_runs_out(act: Act) -> None:
             assert caught.value.errno == errno.ETIMEDOUT
             wait_until(lambda: runs(member.pid), "the process runs again")
         wait_until(lambda: control._is_removed(cgroup), "the cgroup is removed")
+
+    act(body)
+
+
+def test_freeze_is_undone_when_it_is_interrupted(act: Act) -> None:
+    """As by Ctrl-C, while one of the processes can't be stopped."""
+
+    def interrupted(path: str, state: bytes, wanted: bool, timeout_seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    def body(cgroup: str) -> None:
+        os.mkdir(cgroup)
+        control._reaches, reaches = interrupted, control._reaches
+        with Member(cgroup, compute) as member:
+            with pytest.raises(KeyboardInterrupt):
+                control.freeze(cgroup)
+            wait_until(lambda: runs(member.pid), "the process runs again")
+        control._reaches = reaches
+        control.remove(cgroup)
 
     act(body)
 

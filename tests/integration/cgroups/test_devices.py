@@ -7,17 +7,15 @@ import errno
 import os
 import random
 import stat
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from integration.cgroups.bpf import attach_device_program, load_device_program
-from integration.cgroups.conftest import Body
+from integration.cgroups.conftest import Act
 from pyrun_cgroups import control
 from pyrun_cgroups.devices import DEFAULT_RULES, device_filter
 
-Act = Callable[[Body], None]
 Rule = dict[str, Any]
 
 MODES = {"r": os.O_RDONLY, "w": os.O_WRONLY, "rw": os.O_RDWR}

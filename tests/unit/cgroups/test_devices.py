@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyrun_cgroups.devices import DEFAULT_RULES, DeviceRuleError, device_filter
+from pyrun_cgroups.devices import DEFAULT_RULES, DeviceRuleError, container_rules, device_filter
+from support.device_rules import DENY_ALL, Rule, accesses, granted, rule_lists
 
-Rule = dict[str, Any]
-
-DENY_ALL: Rule = {"allow": False, "access": "rwm"}
 DOCKER_RULES: list[Rule] = [
     DENY_ALL,
     {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "rwm"},
@@ -66,18 +63,6 @@ def interpret(program: bytes, kind: str, major: int, minor: int, access: str) ->
             pytest.fail(f"unexpected opcode {opcode:#x}")
 
 
-def granted(rules: Iterable[Rule], kind: str, major: int, minor: int, access: str) -> bool:
-    """Decides a request from the rules alone: the last one that speaks of a permission has the say."""
-    verdicts = dict.fromkeys(access, False)
-    for rule in rules:
-        if rule.get("type", "a") not in ("a", kind):
-            continue
-        if any(rule.get(name, -1) not in (-1, number) for name, number in (("major", major), ("minor", minor))):
-            continue
-        verdicts.update((letter, rule["allow"]) for letter in access if letter in rule["access"])
-    return all(verdicts.values())
-
-
 def allowed(rules: Iterable[Rule], request: str) -> bool:
     """Returns the filter's verdict on a request written as cgroup v1 would: ``c 1:3 rw``."""
     kind, numbers, access = request.split()
@@ -90,27 +75,12 @@ def length(rules: Iterable[Rule]) -> int:
     return len(device_filter(rules)) // 8
 
 
-def access() -> st.SearchStrategy[str]:
-    """Strategy for permissions: some of them, in any order."""
-    return st.permutations("rwm").flatmap(lambda order: st.integers(1, 3).map(lambda n: "".join(order[:n])))
-
-
 def numbers() -> st.SearchStrategy[int]:
     """Strategy for device numbers, few so that rules and requests meet, and the largest there are."""
     return st.sampled_from([0, 1, 2, 3, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF])
 
 
-def rules() -> st.SearchStrategy[list[Rule]]:
-    """Strategy for lists of rules with wildcards written in each way."""
-    number = st.one_of(st.just(-1), numbers())
-    rule = st.fixed_dictionaries(
-        {"allow": st.booleans(), "access": access()},
-        optional={"type": st.sampled_from("abc"), "major": number, "minor": number},
-    )
-    return st.lists(rule, max_size=12)
-
-
-@given(rules(), st.sampled_from("bc"), numbers(), numbers(), access())
+@given(rule_lists(numbers()), st.sampled_from("bc"), numbers(), numbers(), accesses())
 @example([DENY_ALL, *DEFAULT_RULES], "c", 1, 3, "rw")
 @example([{"allow": True, "access": "rw"}, {"allow": True, "access": "m"}], "b", 1, 1, "rwm")
 def test_program_decides_as_the_rules_say(
@@ -120,7 +90,7 @@ def test_program_decides_as_the_rules_say(
     assert verdict == granted(listed, kind, major, minor, permissions)
 
 
-@given(rules())
+@given(rule_lists(numbers()))
 def test_program_has_no_dead_code(listed: list[Rule]) -> None:
     """The verifier refuses a program with an instruction that nothing leads to."""
     program = device_filter(listed)
@@ -139,7 +109,7 @@ def test_program_has_no_dead_code(listed: list[Rule]) -> None:
     assert reached == set(range(len(program) // 8))
 
 
-@given(rules())
+@given(rule_lists(numbers()))
 def test_rules_without_effect_cost_nothing(listed: list[Rule]) -> None:
     assert device_filter([*listed, *listed]) == device_filter(listed)
     assert length([{"allow": True, "access": "rwm"}, DENY_ALL, *listed]) == length(listed)
@@ -173,6 +143,36 @@ def test_docker_rules_before_the_default_ones() -> None:
     assert allowed(listed, "c 5:1 rw")
     assert not allowed(listed, "c 10:229 rw")
     assert allowed(listed, "c 1:3 rw")
+
+
+ALLOW_ALL: Rule = {"allow": True, "access": "rwm"}
+DENY_DISK: Rule = {"allow": False, "type": "b", "major": 8, "minor": 0, "access": "rwm"}
+DENY_NULL: Rule = {"allow": False, "type": "c", "major": 1, "minor": 3, "access": "rwm"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "request_", "expected"),
+    [
+        ([ALLOW_ALL, DENY_DISK], "b 8:0 m", False),
+        ([ALLOW_ALL, DENY_DISK], "b 8:0 r", False),
+        ([ALLOW_ALL, DENY_DISK], "b 8:1 rwm", True),
+        ([ALLOW_ALL, DENY_NULL], "c 1:3 rwm", True),
+        ([DENY_ALL, ALLOW_ALL, DENY_DISK], "b 8:0 m", False),
+        ([{"allow": True, "type": "a", "major": -1, "minor": -1, "access": "mrw"}, DENY_DISK], "b 8:0 m", False),
+        ([ALLOW_ALL, DENY_ALL, DENY_DISK], "b 8:0 m", True),
+        ([ALLOW_ALL, {"allow": False, "access": "rw"}], "b 8:0 m", True),
+        ([{"allow": True, "access": "rw"}, DENY_DISK], "b 8:0 m", True),
+        ([{"allow": True, "type": "a", "major": 8, "access": "rwm"}, DENY_DISK], "b 8:0 m", True),
+        ([DENY_ALL, DENY_DISK], "b 8:0 m", True),
+        ([], "b 8:0 m", True),
+        ([], "b 8:0 r", False),
+    ],
+)
+def test_rules_of_a_container(rules: list[Rule], request_: str, expected: bool) -> None:
+    """Anyone may make any node, but for what was denied one by one after everything was allowed."""
+    assert allowed(container_rules(rules), request_) is expected
+    if not rules:
+        assert container_rules(None) == container_rules([])
 
 
 def test_nothing_is_allowed_without_rules() -> None:

@@ -30,7 +30,8 @@ from pyrun_cgroups.placement import CgroupPathError, cgroup_path
         ("//a//b/", "/", "/a/b"),
         ("/a..b/..c", "/", "/a..b/..c"),
         ("system.slice:docker:web", "/", "/system.slice:docker:web"),
-        ("a", "/../outside/of/namespace", "/outside/of/a"),
+        ("a", "/../outside/of/namespace", "/a"),
+        ("../a", "/..", "/a"),
         (None, "/gone/runtime (deleted)", "/gone/web"),
     ],
 )
@@ -116,3 +117,39 @@ def test_may_have_sibling(monkeypatch: pytest.MonkeyPatch, own: str, writable: s
 
     monkeypatch.setattr(os, "access", access)
     assert placement.may_have_sibling("/c", own) is expected
+
+
+def test_mounted_has_the_controllers(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount = str(tmp_path_factory.mktemp("unified"))
+    monkeypatch.setattr(placement, "_MOUNTS", ("/nowhere", mount))
+    with open(mount + "/cgroup.controllers", "w", encoding="ascii") as file:
+        file.write("cpuset hugetlb\n")
+    assert placement.mounted() == (mount, ["cpuset", "hugetlb"])
+
+
+def test_path_that_no_system_call_takes() -> None:
+    longest = "/" + "/".join(["x" * 127] * 28)
+    assert cgroup_path(longest, "id", "/") == longest
+    with pytest.raises(CgroupPathError, match="longer than 3584 bytes"):
+        cgroup_path(longest + "x" * 10, "id", "/")
+
+
+OF_VERSION_1 = b"#subsys_name hierarchy num_cgroups enabled\ncpu 1 1 1\nblkio 7 1 1\nmemory 0 1 0\nhugetlb 0 8 1\n"
+
+
+@pytest.mark.parametrize(
+    ("controller", "words"),
+    [
+        ("cpu", "as cgroup v1 has it: remove the limit, or boot with cgroup_no_v1=cpu"),
+        ("io", "as cgroup v1 has it: remove the limit, or boot with cgroup_no_v1=io"),
+        ("memory", "as it is disabled: remove the limit, or boot with cgroup_enable=memory"),
+        (
+            "hugetlb",
+            "as the mounted cgroup does not get it from above: remove the limit, or have the controller delegated",
+        ),
+        ("rdma", "as the kernel is made without it: remove the limit"),
+    ],
+)
+def test_why_a_controller_is_missing(monkeypatch: pytest.MonkeyPatch, controller: str, words: str) -> None:
+    monkeypatch.setattr(placement, "_read", lambda path: OF_VERSION_1)
+    assert placement.why_missing(controller) == words
