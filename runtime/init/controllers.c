@@ -24,6 +24,22 @@ static bool has_name(const char *names, const char *name, size_t length) {
     return false;
 }
 
+// Of a cgroup that was just made: whether the one above passes all of them on. The file stays open, as the programs of
+// attach_device_filter do.
+bool has_controllers(int cgroup, struct list names) {
+    char available[NAMES_SIZE];
+    if (!names.count) return true;
+    int file = openat(cgroup, "cgroup.controllers", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? -1 : read(file, available, sizeof available - 1);
+    if (length < 0) return false;
+    available[length] = 0;
+    while (names.count) {
+        const char *name = list_next_string(&names);
+        if (!has_name(available, name, strlen(name))) return false;
+    }
+    return true;
+}
+
 // Not asked of the root, which lacks the file cgroup.type: it may have processes and pass on controllers.
 static bool has_processes(int cgroup) {
     char text[64];
@@ -50,9 +66,9 @@ static int list_missing(int cgroup, struct list names, char words[NAMES_SIZE]) {
 
 // What can't be passed down matters to a limit alone, and is reported when that is set. A cgroup with processes is left
 // alone: it could pass on some controllers, but only as the head of a threaded subtree, where no container can be.
-int pass_down_controllers(struct stage *stage, int cgroup, struct list names) {
+int pass_down_controllers(int cgroup, struct list names) {
     char words[NAMES_SIZE], word[NAME_MAX + 2];
-    if (list_missing(cgroup, names, words)) return fail(stage, errno, "read the controllers of a cgroup");
+    if (list_missing(cgroup, names, words)) return errno;
     if (!*words || has_processes(cgroup) || !write_text(cgroup, passed_down, words)) return 0;
     // One that is refused lets the whole write fail.
     while (names.count) {

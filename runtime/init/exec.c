@@ -91,7 +91,7 @@ int open_cgroup(struct stage *stage, const union argument *arguments) {
 
 int clone_entrant(struct stage *stage, const union argument *arguments) {
     (void)arguments;
-    struct birth birth;
+    struct birth birth = {.may_be_frozen = true};
     if (clone_into_cgroup(stage, 0, &birth)) return -1;
     if (birth.process < 0) return fail(stage, errno, "clone into the container's cgroup");
     char byte = 0;

@@ -33,12 +33,18 @@ static uid_t peer_user(int descriptor) {
     return credentials.uid;
 }
 
+// A frozen init finds here, when it is thawed, those who have given up.
+static bool is_still_there(int connection) {
+    char byte;
+    return recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+}
+
 // Both ids are read from inside the container's user namespace, so the creator's looks the same in both.
 static bool may_start(int connection, uid_t creator) {
     // Who connects and stays silent must not keep others from starting the container.
     struct timeval patience = {.tv_sec = 2};
     return !setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) &&
-           peer_user(connection) == creator && !expect(connection, "start");
+           peer_user(connection) == creator && !expect(connection, "start") && is_still_there(connection);
 }
 
 // The first process of a PID namespace is deaf to signals that it does not handle, and `pyrun kill` could not end it.

@@ -79,6 +79,13 @@ struct remembered_mount {
 struct birth {
     long process;
     int pidfd, socket;
+    bool may_be_frozen;
+};
+
+// A limit that is written when the init is there, and the operation that asked for it.
+struct birth_limit {
+    struct step step;
+    const char *file, *value;
 };
 
 struct seccomp_filter {
@@ -99,6 +106,7 @@ struct stage {
     int cgroup;   // the container's cgroup directory
     bool cgroup_existed;
     bool entered_cgroup;
+    struct birth_limit birth_limit;
     bool joined_time;
     bool opened_to_user;  // dumpable, because an ordinary user needs the process's files in procfs
     struct opened_namespace namespaces[MAX_NAMESPACES];
@@ -197,8 +205,21 @@ int filter_hook(const struct stage *stage);
 int start_time(const struct stage *stage, pid_t process, long long *ticks);
 int write_process_record(struct stage *stage, pid_t process, long long ticks);
 
-// controllers.c
-int pass_down_controllers(struct stage *stage, int cgroup, struct list names);
+// controllers.c: returns 0 or an error number.
+int pass_down_controllers(int cgroup, struct list names);
+bool has_controllers(int cgroup, struct list names);
+
+// cgrouppath.c
+int make_cgroup_path(struct stage *stage, const union argument *arguments, bool made);
+bool is_cgroup2(int directory);
+
+// cgrouperrors.c
+int check_cgroup(struct stage *stage, const char *path);
+int refuse_frozen_birth(struct stage *stage, const struct birth *birth);
+int fail_to_clone_init(struct stage *stage, int error);
+
+// scope.c
+int write_limit_at_birth(struct stage *stage);
 
 // namespaces.c
 int drop_groups(struct stage *stage);
@@ -224,8 +245,9 @@ bool is_null_device(int descriptor);
 #define OPERATION(name) int name(struct stage *stage, const union argument *arguments)
 // cgroup.c
 OPERATION(make_cgroup);
-OPERATION(attach_device_filter);
 OPERATION(enter_cgroup);
+// devicefilter.c
+OPERATION(attach_device_filter);
 // namespaces.c
 OPERATION(refuse_own_namespace);
 OPERATION(set_time_offsets);
@@ -338,6 +360,10 @@ OPERATION(label_mount);
 // resctrl.c
 OPERATION(join_resctrl_groups);
 OPERATION(make_resctrl_group);
+// scope.c
+OPERATION(limit_at_birth);
+OPERATION(use_own_cgroup);
+OPERATION(await_scope);
 #undef OPERATION
 
 #endif

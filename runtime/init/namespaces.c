@@ -155,7 +155,7 @@ static bool is_alive(const struct birth *birth) {
 // The outer stage's part, as soon as the init is there.
 static int finish_outside(struct stage *stage, const struct birth *birth, const union argument *arguments) {
     pid_t process = (pid_t)birth->process;
-    if (!record_init(stage, process, arguments) &&
+    if (!record_init(stage, process, arguments) && !write_limit_at_birth(stage) &&
         !send_bind_sources(stage, birth->socket, birth->pidfd) && !report(stage, "pid %d", process))
         return 0;
     syscall(SYS_pidfd_send_signal, birth->pidfd, SIGKILL, NULL, 0);
@@ -173,6 +173,7 @@ static int begin_inside(struct stage *stage, struct birth *birth) {
 
 int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *birth) {
     clone_process(stage, namespaces, birth);
+    if (birth->process > 0 && !birth->may_be_frozen && refuse_frozen_birth(stage, birth)) return -1;
     // Linux 6.14 and later compare how often cgroup.kill was written in the cgroup of the caller, not in the one that
     // is cloned into, with the latter: where the numbers differ, the child is killed at its birth.
     if (birth->process > 0 && !is_alive(birth) && stage->cgroup >= 0 && !stage->entered_cgroup) {
@@ -185,10 +186,10 @@ int clone_into_cgroup(struct stage *stage, uint64_t namespaces, struct birth *bi
 }
 
 int clone_init(struct stage *stage, const union argument *arguments) {
-    struct birth birth;
+    struct birth birth = {.may_be_frozen = false};
     if (arguments[0].number & CLONE_NEWUSER) open_to_user(stage);
     if (clone_into_cgroup(stage, arguments[0].number, &birth)) return -1;
-    if (birth.process < 0) return fail(stage, errno, "clone the init");
+    if (birth.process < 0) return fail_to_clone_init(stage, errno);
     if (birth.process == 0) return begin_inside(stage, &birth);
     if (finish_outside(stage, &birth, arguments)) return -1;
     _exit(0);

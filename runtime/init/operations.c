@@ -7,6 +7,9 @@
 const struct operation operations[] = {
     // outer stage
     ENTRY(open_gate, ""),
+    ENTRY(await_scope, ""),
+    ENTRY(use_own_cgroup, "ssl"),
+    ENTRY(limit_at_birth, "ss"),
     ENTRY(make_cgroup, "ssl"),
     ENTRY(write_cgroup_file, "llu"),
     ENTRY(attach_device_filter, "b"),

@@ -19,6 +19,7 @@ from pyrun.plan.root import OVERLAY
 from pyrun.plan.seccomp_compiler import ACTIONS, ARCHITECTURES, FLAGS, OPERATORS
 from pyrun.seccomp_support import libseccomp_version, supported_flags
 from pyrun.state import OCI_VERSION
+from pyrun_cgroups.systemd.annotations import PREFIX as PROPERTIES
 from pyrun_spec.schema import schema_of
 
 _LEAST_OCI_VERSION = "1.0.0"
@@ -34,7 +35,7 @@ def features() -> dict[str, Any]:
         "mountOptions": sorted(known_options()),
         "linux": _linux(),
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": [OVERLAY],
+        "potentiallyUnsafeConfigAnnotations": [OVERLAY, PROPERTIES],
     }
 
 
@@ -42,7 +43,7 @@ def _linux() -> dict[str, Any]:
     return {
         "namespaces": sorted(CLONE_FLAGS),
         "capabilities": list(CAPABILITIES),
-        "cgroup": {"v1": False, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+        "cgroup": {"v1": False, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
         "seccomp": _seccomp(),
         "apparmor": _ENABLED,
         "selinux": _ENABLED,

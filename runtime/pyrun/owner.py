@@ -38,8 +38,18 @@ def is_sound(state: dict[str, Any]) -> bool:
         and isinstance(agent, dict)
         and agent.keys() in (set(), {"path", "metadata"})
         and all(isinstance(text, str) for text in [*texts, *annotations.values(), *agent.values()])
+        and _is_sound_scope(state)
         and (cgroup is None or (isinstance(cgroup, str) and _is_below(cgroup, find_cgroup2())))
     )
+
+
+def _is_sound_scope(state: dict[str, Any]) -> bool:
+    """Whether the unit that delete stops, if there is one, has the name of a scope."""
+    if not state.keys() & {"systemdUnit", "systemdUser"}:
+        return True
+    from pyrun_cgroups.systemd.names import is_scope
+
+    return is_scope(state.get("systemdUnit")) and isinstance(state.get("systemdUser", False), bool)
 
 
 def _leave_session_keyring() -> None:
@@ -58,4 +68,9 @@ def _leave_session_keyring() -> None:
 
 
 def _is_below(path: str, directory: str | None) -> bool:
-    return directory is not None and path.startswith(f"{directory}/") and ".." not in path.split("/")
+    if directory is None or not path.startswith(f"{directory}/") or ".." in path.split("/"):
+        return False
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False

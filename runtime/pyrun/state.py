@@ -20,6 +20,7 @@ import _socket
 import fcntl
 import os
 import stat
+import sys
 import time
 
 from pyrun.errors import PyrunError
@@ -33,6 +34,7 @@ VERSION = 1
 OCI_VERSION = "1.3.0"
 ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
 ID_LENGTH = 255  # bytes: it is the name of a directory
+PATIENCE = b"".join([number.to_bytes(8, sys.byteorder) for number in (1, 0)])  # struct timeval
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
 
 
@@ -186,13 +188,17 @@ class StateDirectory:
         """Write a file atomically.
 
         Raises:
-            OSError: the disk is full, among others; no file is left half-written under its name.
+            OSError: the disk is full, among others; what was there before is left, and nothing half-written.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(f"{name}.new", flags, 0o600, dir_fd=self.descriptor)
         try:
             while data:
                 data = data[os.write(descriptor, data) :]
+        except OSError as error:
+            os.unlink(f"{name}.new", dir_fd=self.descriptor)
+            error.filename = f"{self.path}/{name}"
+            raise
         finally:
             os.close(descriptor)
         os.rename(f"{name}.new", name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
@@ -283,6 +289,8 @@ class StateDirectory:
     def connect(self) -> int | None:
         """Return a connection to the init that waits at the gate, or None when nobody waits.
 
+        To receive from it fails with EAGAIN when nothing comes for a second.
+
         Raises:
             BlockingIOError: it waits, but has not answered others that ask: it is frozen or stopped.
         """
@@ -297,6 +305,7 @@ class StateDirectory:
             gate.setblocking(False)
             gate.connect(f"/proc/self/fd/{self.descriptor}/gate")
             gate.setblocking(True)
+            gate.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVTIMEO, PATIENCE)
         except (ConnectionRefusedError, FileNotFoundError):
             gate.close()
             return None
@@ -340,9 +349,8 @@ class StateDirectory:
             return STOPPED
         if self.has_unfinished_gate():
             return CREATING
-        if self.is_at_gate():
-            return CREATED
-        return PAUSED if cgroup and _is_frozen(cgroup) else RUNNING
+        status = CREATED if self.is_at_gate() else RUNNING
+        return PAUSED if cgroup and _is_frozen(cgroup) else status
 
     def remove(self) -> None:
         """Remove the directory and what is in it."""

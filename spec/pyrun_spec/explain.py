@@ -43,6 +43,11 @@ def explain_process(process: object) -> list[Finding]:
     return _explain(process, validator_of("config").evolve(schema=schema_of("config")["$defs"]["process"]))
 
 
+def explain_resources(resources: object) -> list[Finding]:
+    """Returns all that is wrong with the shape of a resources object; nothing if `check.resources` accepts it."""
+    return _explain(resources, validator_of("config").evolve(schema=schema_of("config")["$defs"]["resources"]))
+
+
 def explain(document: str, value: object) -> list[Finding]:
     """Returns what keeps a parsed document from satisfying its schema: `config`, `state` or `features`."""
     return _explain(value, validator_of(document))

@@ -36,7 +36,7 @@ def load_process(path: str, config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         SpecError: for the first thing that is wrong with the file or with what is in it.
     """
-    process: dict[str, Any] = parse_json(_read(path), path, drop_null=True)
+    process: dict[str, Any] = parse_json(read_file(path), path, drop_null=True)
     if not check_process(process):
         from pyrun_spec.explain import explain_process
 
@@ -53,7 +53,12 @@ def load_process(path: str, config: dict[str, Any]) -> dict[str, Any]:
     return process
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """Returns what is in a file that the command line names, or comes through a pipe.
+
+    Raises:
+        SpecError: it can't be read, is something else, or is too large.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:

@@ -23,7 +23,6 @@ _STATE_KEYS = ("ociVersion", "id", "pid", "status", "bundle", "rootfs", "created
 def _create(settings: Settings, values: dict[str, Any]) -> int:
     from pyrun.container.create import create
 
-    _refuse_systemd_cgroup(settings)
     create(settings.state_root(), values["container_id"], _bundle(values), _creation_options(settings, values))
     return 0
 
@@ -31,7 +30,6 @@ def _create(settings: Settings, values: dict[str, Any]) -> int:
 def _run(settings: Settings, values: dict[str, Any]) -> int:
     from pyrun.container.run import run
 
-    _refuse_systemd_cgroup(settings)
     return run(
         settings.state_root(),
         values["container_id"],
@@ -101,6 +99,28 @@ def _delete(settings: Settings, values: dict[str, Any]) -> int:
     return 0
 
 
+def _pause(settings: Settings, values: dict[str, Any]) -> int:
+    from pyrun.container.pause import pause
+
+    pause(settings.state_root(), values["container_id"])
+    return 0
+
+
+def _resume(settings: Settings, values: dict[str, Any]) -> int:
+    from pyrun.container.pause import resume
+
+    resume(settings.state_root(), values["container_id"])
+    return 0
+
+
+def _update(settings: Settings, values: dict[str, Any]) -> int:
+    from pyrun.container.update import update
+    from pyrun.container.update_request import request_of
+
+    update(settings.state_root(), values["container_id"], request_of(values))
+    return 0
+
+
 def _ps(settings: Settings, values: dict[str, Any]) -> int:
     from pyrun.container.ps import pids_of, table_of
 
@@ -129,6 +149,31 @@ def _list(settings: Settings, values: dict[str, Any]) -> int:
     else:
         lines = _table(states)
     _print(lines)
+    return 0
+
+
+def _events(settings: Settings, values: dict[str, Any]) -> int:
+    from pyrun.cli.durations import seconds_of
+
+    root, container_id = settings.state_root(), values["container_id"]
+    interval = values["interval"] or ("1s" if values["watch"] else "5s")
+    seconds = seconds_of(interval, "--interval")
+    if values["watch"]:
+        from pyrun.watch.show import watch
+
+        return watch(root, container_id, seconds, _print_line)
+    if container_id is None:
+        usage = "pyrun events [options] CONTAINER-ID; with --watch all are shown"
+        raise PyrunError(f"CONTAINER-ID is missing (usage: {usage})", source="events")
+    from pyrun.container.events import print_events, print_statistics
+
+    if values["stats"]:
+        print_statistics(root, container_id, _print_line)
+        return 0
+    try:
+        print_events(root, container_id, seconds, _print_line)
+    except KeyboardInterrupt:  # the usual way to end it
+        return 128 + int(_signal.SIGINT)
     return 0
 
 
@@ -172,10 +217,14 @@ HANDLERS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "state": _state,
     "kill": _kill,
     "delete": _delete,
+    "pause": _pause,
+    "resume": _resume,
     "exec": _exec,
     "ps": _ps,
     "list": _list,
+    "events": _events,
     "run": _run,
+    "update": _update,
     "spec": _spec,
     "features": _features,
     "plan": _plan,
@@ -216,11 +265,6 @@ def _is_small_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 2
 
 
-def _refuse_systemd_cgroup(settings: Settings) -> None:
-    if settings.systemd_cgroup:
-        raise PyrunError("the systemd cgroup manager is not available in this version; remove --systemd-cgroup")
-
-
 def _bundle(values: dict[str, Any]) -> str:
     return os.path.abspath(values["bundle"] or ".")
 
@@ -237,6 +281,7 @@ def _creation_options(settings: Settings, values: dict[str, Any]) -> CreationOpt
         preserve_descriptors=values["preserve_fds"],
         terminal=values.get("tty", False),
         rootless=settings.rootless,
+        systemd_cgroup=settings.systemd_cgroup,
     )
 
 
@@ -258,6 +303,10 @@ def _table(states: list[dict[str, Any]]) -> list[str]:
     ]
     widths = [max(12, *[len(cell) + 3 for cell in column]) for column in list(zip(*rows, strict=True))[:-1]]
     return ["".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)]) + row[-1] for row in rows]
+
+
+def _print_line(line: str) -> None:
+    _print([line])
 
 
 def _print(lines: list[str]) -> None:

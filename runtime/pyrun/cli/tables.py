@@ -123,6 +123,36 @@ _EXEC_OPTIONS: tuple[Option, ...] = (
     ("ignore-paused", "", "", (), False, "Execute in a paused container too: the process runs when that is resumed."),
 )
 
+_UPDATE_OPTIONS: tuple[Option, ...] = (
+    (
+        "resources",
+        "r",
+        "FILE",
+        (),
+        None,
+        "Take the limits from FILE, which holds what linux.resources is in config.json, or from standard input (-);"
+        " options for single limits are ignored then.",
+    ),
+    ("blkio-weight", "", "WEIGHT", (), None, "Share of disk time, 10 to 1000."),
+    ("cpu-period", "", "MICROSECONDS", (), None, "Period of the CPU quota (0: the default)."),
+    ("cpu-quota", "", "MICROSECONDS", (), None, "CPU time in each period (-1: no limit)."),
+    ("cpu-burst", "", "MICROSECONDS", (), None, "CPU time that may be saved up for use beyond the quota."),
+    ("cpu-share", "", "SHARES", (), None, "Share of CPU time, 2 to 262144 (default of the kernel: 1024)."),
+    ("cpu-rt-period", "", "MICROSECONDS", (), None, "Has no effect in cgroup v2."),
+    ("cpu-rt-runtime", "", "MICROSECONDS", (), None, "Only 0 and -1: cgroup v2 has no budget for realtime processes."),
+    ("cpuset-cpus", "", "LIST", (), None, "CPUs to run on, such as 0-3,7."),
+    ("cpuset-mems", "", "LIST", (), None, "Memory nodes to allocate from, such as 0,1."),
+    ("kernel-memory", "", "SIZE", (), None, "Ignored: cgroup v2 counts all memory together."),
+    ("kernel-memory-tcp", "", "SIZE", (), None, "Ignored: cgroup v2 counts all memory together."),
+    ("memory", "", "SIZE", (), None, "Memory limit in bytes, or as 512m (-1: none, of swap neither)."),
+    ("cpu-idle", "", "0|1", (), None, "1: run only when nothing else does."),
+    ("memory-reservation", "", "SIZE", (), None, "Memory that is not taken away as long as others have more."),
+    ("memory-swap", "", "SIZE", (), None, "Limit of memory and swap together (-1: no limit of the swap)."),
+    ("pids-limit", "", "NUMBER", (), None, "Most processes and threads (-1: no limit)."),
+    ("l3-cache-schema", "", "SCHEMA", (), None, "Part of the L3 cache, such as L3:0=ff (Intel RDT)."),
+    ("mem-bw-schema", "", "SCHEMA", (), None, "Part of the memory bandwidth, such as MB:0=50 (Intel RDT)."),
+)
+
 VERBS: dict[str, Verb] = {
     "create": (
         "Create a container and stop short of its program.",
@@ -166,6 +196,19 @@ VERBS: dict[str, Verb] = {
             ),
         ),
     ),
+    "pause": (
+        "Let all processes of a container stand still.",
+        "Freeze all processes of a created or running container, until it is resumed. Signals wait until then, but for"
+        " KILL.",
+        (_CONTAINER_ID,),
+        (),
+    ),
+    "resume": (
+        "Let the processes of a paused container go on.",
+        "Let all processes of a paused container go on from where they were frozen.",
+        (_CONTAINER_ID,),
+        (),
+    ),
     "exec": (
         "Execute another process in a running container.",
         "Execute COMMAND in a running container, in its namespaces and its cgroup, or the process that --process"
@@ -190,6 +233,13 @@ VERBS: dict[str, Verb] = {
             ),
         ),
     ),
+    "update": (
+        "Change the limits of a container.",
+        "Change the limits of a container that is created, runs or is paused. What is not asked for stays; if one"
+        " limit can't be set, none is changed. Sizes are in bytes, or with k, m, g or t for powers of 1024.",
+        (_CONTAINER_ID,),
+        _UPDATE_OPTIONS,
+    ),
     "list": (
         "List the containers.",
         "List the containers whose state is kept in the directory that --root names.",
@@ -197,6 +247,25 @@ VERBS: dict[str, Verb] = {
         (
             ("format", "f", "FORMAT", ("table", "json"), "table", "Form of the list: table or json."),
             ("quiet", "q", "", (), False, "Print container ids only, one a line."),
+        ),
+    ),
+    "events": (
+        "Print what a container uses, and when it runs out of memory.",
+        "Print the statistics of a container as JSON after each interval, and a line whenever the kernel's OOM killer"
+        " has killed one of its processes, until the container has ended. With --watch, show a table for people"
+        " instead; without CONTAINER-ID it has all running containers.",
+        (("container_id", "CONTAINER-ID", False, False),),
+        (
+            (
+                "interval",
+                "",
+                "DURATION",
+                (),
+                None,
+                "Time between statistics, such as 500ms or 1m30s (default: 5s, with --watch 1s).",
+            ),
+            ("stats", "", "", (), False, "Print the statistics once, now."),
+            ("watch", "", "", (), False, "Show a table, on a terminal drawn in place until q is pressed."),
         ),
     ),
     "run": (

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrun.container.scope import Scope
     from pyrun.container.seccomp_agent import Agent
     from pyrun.network.devices import NetworkDevices
     from pyrun.plan import Config, Request
@@ -38,6 +39,7 @@ class CreationOptions:
         preserve_descriptors: how many of the caller's descriptors from 3 on the container keeps.
         terminal: True for a terminal whatever process.terminal says.
         rootless: "true", "false" or "auto": whether cgroups may be done without.
+        systemd_cgroup: have systemd make the cgroup.
     """
 
     __slots__ = (
@@ -48,6 +50,7 @@ class CreationOptions:
         "pidfd_socket",
         "preserve_descriptors",
         "rootless",
+        "systemd_cgroup",
         "terminal",
     )
 
@@ -62,6 +65,7 @@ class CreationOptions:
         preserve_descriptors: int = 0,
         terminal: bool = False,
         rootless: str = "auto",
+        systemd_cgroup: bool = False,
     ) -> None:
         self.pid_file = pid_file
         self.no_pivot = no_pivot
@@ -71,6 +75,7 @@ class CreationOptions:
         self.preserve_descriptors = preserve_descriptors
         self.terminal = terminal
         self.rootless = rootless
+        self.systemd_cgroup = systemd_cgroup
 
 
 def create(root: str, container_id: str, bundle: str, options: CreationOptions) -> int:
@@ -113,6 +118,7 @@ class Creation:
         if options.terminal:
             process["terminal"] = True
         check_console(process.get("terminal", False), detached, options.console_socket)
+        self._scope = _scope(self.config, container_id, options)
         request = request_for(
             container_id,
             bundle,
@@ -120,6 +126,7 @@ class Creation:
             no_pivot=options.no_pivot,
             new_keyring=options.new_keyring,
             rootless=options.rootless,
+            scope=None if self._scope is None else self._scope.path,
             listen_descriptors=kept.listen,
             listen_names=kept.names,
             notify_directory=f"{root}/{container_id}/notify" if os.environ.get("NOTIFY_SOCKET") else None,
@@ -127,6 +134,8 @@ class Creation:
         _check_caller(self.config, request)
         plan = compile_config(self.config, request)
         self._known = _description(self.config, request)
+        if self._scope is not None:
+            self._scope.describe(self._known)
         agent = _agent(self.config, request, self._known, plan)
         self.terminal: int | None = None
         self._devices: NetworkDevices | None = None
@@ -156,6 +165,8 @@ class Creation:
         conversation = self._conversation
         assert conversation is not None
         try:
+            if self._scope is not None:
+                self._scope.start(conversation, self.state, self._known["cgroup"])
             conversation.wait_for_init()
             conversation.go()
             self._act_outside(conversation)
@@ -210,6 +221,14 @@ class Creation:
         self._recipients.close()
 
 
+def _scope(config: Config, container_id: str, options: CreationOptions) -> Scope | None:
+    if not options.systemd_cgroup:
+        return None
+    from pyrun.container.scope import Scope
+
+    return Scope(config, container_id, options.rootless)
+
+
 def _hooks_outside(config: Config) -> dict[str, list[Any]]:
     hooks = config.get("hooks") or {}
     return {kind: hooks[kind] for kind in ("prestart", "createRuntime") if hooks.get(kind)}
@@ -262,7 +281,7 @@ def _description(config: Config, request: Request) -> dict[str, Any]:
         "annotations": config.get("annotations") or {},
         "cgroup": cgroup,
         "cgroupMount": request.cgroup_mount,
-        "cgroupsMade": 0 if cgroup is None else _missing_components(cgroup),
+        "cgroupsMade": 0 if cgroup is None else _missing_components(cgroup, request.cgroup_mount or ""),
         "pidNamespace": "new" if is_new(config, "pid") else "joined" if has(config, "pid") else "host",
         "keyring": request.keyring,
     }
@@ -281,10 +300,10 @@ def _description(config: Config, request: Request) -> dict[str, Any]:
     return description
 
 
-def _missing_components(path: str) -> int:
+def _missing_components(path: str, mount: str) -> int:
     """Count the trailing components that do not exist: those that this container makes and delete removes."""
     count = 0
-    while path and not os.path.lexists(path):
+    while path != mount and not os.path.lexists(path):
         path = path.rpartition("/")[0]
         count += 1
     return count

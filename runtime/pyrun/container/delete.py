@@ -13,6 +13,7 @@ from pyrun_cgroups import control
 
 SECONDS_TO_DIE = 10.0
 SECONDS_TO_NOTICE = 2.0
+MARK = "user.pyrun.made"
 
 
 def delete(root: str, container_id: str, *, force: bool = False) -> None:
@@ -65,7 +66,11 @@ def destroy(state: StateDirectory) -> None:
     known = state.read_what_is_known()
     cgroup = known.get("cgroup")
     had_processes = _kill(state, cgroup)
-    if cgroup and not _belongs_to_another(state, cgroup):
+    if known.get("systemdUnit"):
+        from pyrun.container import scope
+
+        scope.end(state, known)
+    elif cgroup and not _belongs_to_another(state, cgroup):
         _remove_cgroups(cgroup, known.get("cgroupsMade", 0), had_processes=had_processes)
     groups = known.get("resctrl")
     if groups:
@@ -153,11 +158,44 @@ def _remove_cgroups(cgroup: str, made: int, *, had_processes: bool) -> None:
         if had_processes:
             raise
         return  # others use it by now
-    for _ in range(made - 1):
-        cgroup = cgroup.rpartition("/")[0]
+    while cgroup := cgroup.rpartition("/")[0]:
+        made -= 1
+        if not _remove_unused(cgroup, made > 0):
+            return
+
+
+def _remove_unused(cgroup: str, made: bool) -> bool:
+    """Remove a cgroup above the container's if pyrun made it and nobody uses it; return whether it is gone.
+
+    Args:
+        cgroup: its path.
+        made: whether it was not there yet when the container was created. If it is in use now it is marked, as
+            pyrun-init marks those that it makes one by one, so that the last of its users removes it.
+    """
+    if not made and not _is_marked(cgroup):
+        return False
+    for _ in range(2):
         try:
             os.rmdir(cgroup)
         except FileNotFoundError:
-            continue
+            pass
         except OSError:
-            return
+            # Before the second attempt: from then on whoever leaves it sees the mark.
+            _mark(cgroup)
+            continue
+        return True
+    return False
+
+
+def _is_marked(cgroup: str) -> bool:
+    try:
+        return bool(os.getxattr(cgroup, MARK))
+    except OSError:
+        return False
+
+
+def _mark(cgroup: str) -> None:
+    try:
+        os.setxattr(cgroup, MARK, b"1")
+    except OSError:
+        pass  # another user's, or gone by now

@@ -158,7 +158,8 @@ class Entrant:
         config = {"process": NO_PROCESS, **parsed_config(text)}
         config["process"] = process_for(config, options)
         check_console(config["process"].get("terminal", False), options.detach, options.console_socket)
-        plan = _compile(config, known, state, options)
+        self._by_scope = bool(known.get("systemdUser")) and _must_enter_scope(known)
+        plan = _compile(config, known, state, options, by_scope=self._by_scope)
         agent = _agent(config, known, state)
         self.terminal: int | None = None
         self._recipients = Recipients(options.console_socket, options.pidfd_socket, options.pid_file)
@@ -167,12 +168,17 @@ class Entrant:
         except BaseException:
             self._recipients.close()
             raise
+        self._known = known
         self._conversation.source = options.process_file
         self._conversation.agent = agent
 
     def go_inside(self) -> int:
         """Return the process's pid when it is in the container and waits; errors as of execute."""
         try:
+            if self._by_scope:
+                from pyrun.container.scope import enter
+
+                enter(self._conversation, self._known)
             self._conversation.wait_for_init()
             pid = self._conversation.wait_for(b"inside")
             self.terminal = self._recipients.take_terminal(self._conversation.take_terminal())
@@ -249,7 +255,9 @@ def _check_status(state: StateDirectory, known: dict[str, Any], options: ExecOpt
         raise PyrunError("cannot exec in a paused container (use --ignore-paused to override)")
 
 
-def _compile(config: Config, known: dict[str, Any], state: StateDirectory, options: ExecOptions) -> Plan:
+def _compile(
+    config: Config, known: dict[str, Any], state: StateDirectory, options: ExecOptions, *, by_scope: bool
+) -> Plan:
     request = Request(
         state.container_id,
         known["bundle"],
@@ -259,12 +267,18 @@ def _compile(config: Config, known: dict[str, Any], state: StateDirectory, optio
     )
     problems = Problems()
     cgroup = _cgroup(known, options)
-    plan = compile_exec(config, request, problems, cgroup=cgroup, replaceable=options.cgroup is None)
+    plan = compile_exec(config, request, problems, cgroup=cgroup, replaceable=options.cgroup is None, by_scope=by_scope)
     if problems.found:
         pointer, message = problems.found[0]
         source, place = place_of(pointer, options.process_file)
         raise PyrunError(message, source=source, pointer=place)
     return plan
+
+
+def _must_enter_scope(known: dict[str, Any]) -> bool:
+    from pyrun.container.scope import must_be_entered
+
+    return must_be_entered(known)
 
 
 def _cgroup(known: dict[str, Any], options: ExecOptions) -> str | None:

@@ -9,11 +9,13 @@ HINTS = {
     ("make_cgroup", errno.EBUSY): "choose another linux.cgroupsPath",
     ("make_cgroup", errno.EACCES): "choose a linux.cgroupsPath below a cgroup that was delegated to you",
     ("make_cgroup", errno.EROFS): "mount cgroup2 writable",
+    ("make_cgroup", errno.EAGAIN): "raise cgroup.max.depth or cgroup.max.descendants of a cgroup above it",
     (
         "write_cgroup_file",
         errno.ENOENT,
     ): "the kernel does not have it; the sizes of huge pages are in /sys/kernel/mm/hugepages",
     ("write_cgroup_file", errno.EINVAL): "the kernel's admin-guide/cgroup-v2 says what the file takes",
+    ("write_cgroup_file", errno.EBUSY): "more is in use already",
     ("write_cgroup_file", errno.ERANGE): "the kernel's admin-guide/cgroup-v2 says what the file takes",
     ("write_cgroup_file", errno.ENODEV): "there is no such device; in blockIO name a whole disk by its numbers (lsblk)",
     (
@@ -22,6 +24,10 @@ HINTS = {
     ): "nothing weighs the device's I/O: choose bfq in /sys/block/NAME/queue/scheduler, or enable io.cost.qos",
     ("open_namespace", errno.ENOENT): "the process or the file that held the namespace is gone",
     ("clone_init", errno.ENOSPC): "the disk of --root is full, or a limit in /proc/sys/user/ is reached",
+    ("clone_init", errno.ENOENT): "with the mount option nsdelegate no process gets out of its cgroup namespace:"
+    " choose a linux.cgroupsPath below pyrun's own cgroup",
+    ("clone_init", errno.EACCES): "a user can start a process in a cgroup only below one that is delegated to him and"
+    " that pyrun is in: systemd-run --user --scope -p Delegate=yes",
     ("clone_init", errno.EPERM): "namespaces can't be made here; look at /proc/sys/user/",
     ("clone_init", errno.EAGAIN): "too many processes; raise the limit (ulimit -u, pids.max)",
     ("map_ids", 0): "allow the ids in /etc/subuid and /etc/subgid, or map only your own id",

@@ -117,6 +117,19 @@ class Conversation:
         self.source: str | None = CONFIG
         self.agent: Agent | None = None
 
+    def wait_for_scope(self) -> int:
+        """Return the pid of the outer stage when it waits for systemd to put it into a scope.
+
+        Raises:
+            PyrunError: an operation of the outer stage failed.
+        """
+        outer = self.outer or 0
+        if self._receive() != b"scope":
+            _, status = os.waitpid(outer, 0)
+            self.outer = None
+            raise _ended("the outer stage", status)
+        return outer
+
     def wait_for_init(self) -> None:
         """Return when the outer stage has made the process that carries the plan on.
 

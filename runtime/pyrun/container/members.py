@@ -92,6 +92,10 @@ def own_cgroup(state: StateDirectory) -> str | None:
 
 def is_used_by_another(state: StateDirectory, cgroup: str) -> bool:
     """Return whether a container that was created later, with the same cgroupsPath, lives in the cgroup by now."""
+    if state.read_what_is_known().get("systemdUnit"):
+        from pyrun.container.scope import is_anothers
+
+        return is_anothers(state, cgroup)
     root = os.path.dirname(state.path)
     for name in os.listdir(root):
         if name == state.container_id:

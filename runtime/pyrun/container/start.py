@@ -7,7 +7,7 @@ import os
 
 from pyrun.container.launch import MESSAGE_SIZE, log_warning, operation_error
 from pyrun.errors import PyrunError
-from pyrun.state import CREATED, RUNNING, StateDirectory, hook_state
+from pyrun.state import CREATED, PAUSED, RUNNING, StateDirectory, hook_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _start(state: StateDirectory, connection: int) -> None:
         raise PyrunError("cannot start a container that was created without a process; create it with one")
     agent = _agent(state, connection) if b'"seccompAgent"' in text else None
     try:
-        _open_gate(connection, agent)
+        _open_gate(state, connection, agent)
     except PyrunError as error:
         if error.operation == "run_hook":
             _destroy(state)
@@ -105,13 +105,21 @@ def _agent(state: StateDirectory, connection: int) -> Agent | None:
     return asked
 
 
-def _open_gate(connection: int, agent: Agent | None) -> None:
+def _open_gate(state: StateDirectory, connection: int, agent: Agent | None) -> None:
     """Say start; the connection ends without a further word when the init has become the program."""
     receive = os.read if agent is None else agent.receive
     started = False
     try:
         os.write(connection, b"start")
-        while message := receive(connection, MESSAGE_SIZE):
+        while True:
+            try:
+                message = receive(connection, MESSAGE_SIZE)
+            except BlockingIOError:
+                if not started:
+                    _refuse_paused(state)
+                continue
+            if not message:
+                break
             if message == b"starting":
                 started = True
             elif message == b"hook":
@@ -124,6 +132,12 @@ def _open_gate(connection: int, agent: Agent | None) -> None:
         pass
     if not started:
         raise PyrunError("the container's init ended before it was started, or belongs to another user")
+
+
+def _refuse_paused(state: StateDirectory) -> None:
+    """Give up if the init is frozen: as nobody is there when it looks, it will not start."""
+    if state.status(state.read_process(), (state.read_state() or {}).get("cgroup")) == PAUSED:
+        raise PyrunError("cannot start a container in the paused state; resume it first")
 
 
 def _run_poststart_hooks(state: StateDirectory) -> None:

@@ -34,6 +34,7 @@ class Request:
         listen_names: their names as LISTEN_FDNAMES has them, or "".
         notify_directory: absolute path of the directory of the socket for notifications, or None.
         caller: the user that pyrun acts for.
+        scope: path below that mount of the cgroup of the container's scope, or None where systemd makes none.
         cgroup_denied: stay in pyrun's own cgroup where config.json names none: no other can be made beside it.
     """
 
@@ -51,6 +52,7 @@ class Request:
         "notify_directory",
         "own_cgroup",
         "resctrl_mount",
+        "scope",
         "seccomp_cache",
     )
 
@@ -63,6 +65,7 @@ class Request:
         cgroup_controllers: list[str] | None = None,
         resctrl_mount: str | None = None,
         own_cgroup: str = "/",
+        scope: str | None = None,
         seccomp_cache: str | None = None,
         no_pivot: bool = False,
         keyring: str | None = "_ses.ID",
@@ -78,6 +81,7 @@ class Request:
         self.cgroup_controllers = cgroup_controllers or []
         self.resctrl_mount = resctrl_mount
         self.own_cgroup = own_cgroup
+        self.scope = scope
         self.seccomp_cache = seccomp_cache
         self.no_pivot = no_pivot
         self.keyring = keyring

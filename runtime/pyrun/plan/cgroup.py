@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from pyrun_cgroups.devices import DEFAULT_RULES, DeviceRuleError, device_filter
-from pyrun_cgroups.placement import CgroupPathError, cgroup_path
+from pyrun_cgroups.devices import DeviceRuleError, container_rules, device_filter
+from pyrun_cgroups.placement import CgroupPathError, cgroup_path, why_missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ def place(plan: Plan, config: Config, request: Request, problems: Problems) -> b
 
     Returns whether the container gets a cgroup of its own.
     """
-    linux = config.get("linux") or {}
-    resources = linux.get("resources") or {}
+    resources = resources_of(config)
     limits = _limits(resources, problems)
     try:
         path = path_of(config, request)
-        program = device_filter([*(resources.get("devices") or ()), *DEFAULT_RULES])
+        program = device_filter(container_rules(resources.get("devices")))
     except CgroupPathError as error:
         problems.add("/linux/cgroupsPath", str(error))
     except DeviceRuleError as error:
@@ -33,8 +32,15 @@ def place(plan: Plan, config: Config, request: Request, problems: Problems) -> b
     else:
         if path is not None:
             # All of them, as runc does: statistics need them, and so do limits that come later.
-            plan.add("make_cgroup", "/linux/cgroupsPath", request.cgroup_mount or "", path, request.cgroup_controllers)
+            if request.scope is None:
+                arguments = request.cgroup_mount or "", path, request.cgroup_controllers
+                plan.add("make_cgroup", "/linux/cgroupsPath", *arguments)
+            else:
+                from pyrun.plan import scope
+
+                scope.enter(plan, request)
             if limits:
+                limits = _held_back(plan, limits, request)
                 _set_limits(plan, limits, request, problems)
             # Nobody else may attach one; then a user namespace bars devices.
             if request.caller.is_host_root:
@@ -46,8 +52,23 @@ def place(plan: Plan, config: Config, request: Request, problems: Problems) -> b
     return False
 
 
+def resources_of(config: Config) -> dict[str, Any]:
+    """Return ``linux.resources`` as the version of the specification that the document names has it.
+
+    Before 1.3 a pids limit of 0 is none: so runc before 1.4 and crun take it, and Podman before 5.4 writes it for
+    ``--pids-limit -1``.
+    """
+    resources: dict[str, Any] = (config.get("linux") or {}).get("resources") or {}
+    pids = resources.get("pids")
+    if pids and pids.get("limit") == 0 and tuple(map(int, config["ociVersion"].split(".")[:2])) < (1, 3):
+        return {**resources, "pids": {**pids, "limit": -1}}
+    return resources
+
+
 def path_of(config: Config, request: Request) -> str | None:
     """Return the path below the cgroup2 mount, or None where the container gets no cgroup of its own."""
+    if request.scope is not None and request.cgroup_mount is not None:
+        return request.scope
     asked = (config.get("linux") or {}).get("cgroupsPath")
     if request.cgroup_mount is None or (request.cgroup_denied and not asked):
         return None
@@ -65,6 +86,15 @@ def _limits(resources: dict[str, Any], problems: Problems) -> list[Write]:
     return limits
 
 
+def _held_back(plan: Plan, limits: list[Write], request: Request) -> list[Write]:
+    """Postpone what would not let the outer stage be in the cgroup, even for a moment, beside the init."""
+    if request.scope is None and not any(limit.file == "pids.max" and limit.value == "1" for limit in limits):
+        return limits
+    from pyrun.plan import birth
+
+    return birth.postpone(plan, limits)
+
+
 def _set_limits(plan: Plan, limits: list[Write], request: Request, problems: Problems) -> None:
     for limit in limits:
         pointer = f"/linux/resources{limit.pointer}"
@@ -75,8 +105,8 @@ def _set_limits(plan: Plan, limits: list[Write], request: Request, problems: Pro
         elif not limit.optional:
             problems.add(
                 pointer,
-                f"{limit.file} needs controller {limit.controller}, which cgroup v2 does not have here: remove the "
-                f"limit, or take the controller from cgroup v1 (boot with cgroup_no_v1={limit.controller})",
+                f"{limit.file} needs controller {limit.controller}, which cgroup v2 does not have here, "
+                f"{why_missing(limit.controller)}",
             )
 
 

@@ -171,25 +171,27 @@ def request_for(
     listen_names: str = "",
     notify_directory: str | None = None,
     rootless: str = "auto",
+    scope: str | None = None,
 ) -> Request:
     """Return a request for this host: the one place where compiling looks at it.
 
     Args:
-        container_id, bundle, seccomp_cache, no_pivot, listen_descriptors, listen_names, notify_directory: as in
+        container_id, bundle, seccomp_cache, no_pivot, listen_descriptors, listen_names, notify_directory, scope: as in
             :class:`Request`.
         new_keyring: give the container a session keyring of its own.
         rootless: "true", "false" or "auto": whether a container may be without a cgroup of its own.
     """
     caller = this_caller()
-    mount = placement.find_cgroup2()
+    mount, controllers = placement.mounted() or (None, None)
     own_cgroup = placement.own_cgroup() if mount else "/"
     may_be_denied = rootless == "true" or (rootless == "auto" and not caller.is_host_root)
     return Request(
         container_id,
         bundle,
         cgroup_mount=mount,
-        cgroup_controllers=placement.controllers(mount) if mount else None,
+        cgroup_controllers=controllers,
         own_cgroup=own_cgroup,
+        scope=scope,
         seccomp_cache=seccomp_cache,
         no_pivot=no_pivot,
         keyring=_keyring(container_id) if new_keyring else None,
@@ -197,7 +199,7 @@ def request_for(
         listen_names=listen_names,
         notify_directory=notify_directory,
         caller=caller,
-        cgroup_denied=may_be_denied and not (mount and placement.may_have_sibling(mount, own_cgroup)),
+        cgroup_denied=may_be_denied and scope is None and not (mount and placement.may_have_sibling(mount, own_cgroup)),
     )
 
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def compile_exec(
-    config: Config, request: Request, problems: Problems, *, cgroup: str | None, replaceable: bool
+    config: Config,
+    request: Request,
+    problems: Problems,
+    *,
+    cgroup: str | None,
+    replaceable: bool,
+    by_scope: bool = False,
 ) -> Plan:
     """Return the plan that carries out ``config["process"]`` in the container that ``config`` describes.
 
@@ -25,11 +31,14 @@ def compile_exec(
         request: as for create.
         problems: gets what can't be done.
         cgroup: path below the cgroup2 mount, or None to stay in the caller's.
+        by_scope: whether the cgroup can be reached only from the container's scope, which systemd lets enter.
         replaceable: whether the cgroup that the container's init has moved itself to may stand in for it.
     """
     plan = Plan()
     plan.add("find_container", "")
     if cgroup is not None:
+        if by_scope:
+            plan.add("await_scope", "")
         plan.add("open_cgroup", "", request.cgroup_mount or "", cgroup, int(replaceable))
     if (config.get("linux") or {}).get("intelRdt") is not None:
         from pyrun.plan import resctrl

@@ -18,6 +18,9 @@ OUTER, INIT, START = "outer stage", "init", "start"
 # l a list of strings and n a list of numbers.
 OPERATIONS = {
     "open_gate": (OUTER, "", ()),
+    "await_scope": (OUTER, "", ()),
+    "use_own_cgroup": (OUTER, "ssl", ("mount", "path", "controllers")),
+    "limit_at_birth": (OUTER, "ss", ("file", "value")),
     "make_cgroup": (OUTER, "ssl", ("mount", "path", "controllers")),
     "write_cgroup_file": (OUTER, "llu", ("files", "values", "optional")),
     "attach_device_filter": (OUTER, "b", ("program",)),
