@@ -24,7 +24,10 @@ from support.runtime import Container, MakeBundle, MakeContainer, Run, Runtime, 
 from support.seccomp_agent import CONTINUE, Agent, Answer, Notification
 from support.snapshot import SCRATCH, clean_up, differences, take_snapshot, unmount_below
 from support.users import OTHER, USER, MakeUsersContainer, UsersRuntime, made, rootless_config
+from support.waiting import deadline_in
 from support.world import World
+
+pytest_plugins = ["vm.machine.plugin"]
 
 _OUTCOME = pytest.StashKey[bool]()
 SETTLING_SECONDS = 2.0
@@ -105,7 +108,7 @@ def host_unchanged(request: pytest.FixtureRequest, case: str) -> Iterator[None]:
     """Compares the private host before and after the test."""
     before = take_snapshot(case)
     yield
-    deadline = time.monotonic() + SETTLING_SECONDS
+    deadline = deadline_in(SETTLING_SECONDS)
     after = take_snapshot(case)
     while differences(before, after) and time.monotonic() < deadline:
         time.sleep(0.02)

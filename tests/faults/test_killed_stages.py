@@ -75,7 +75,7 @@ def test_killed_after_the_init_is_made_and_before_that_is_recorded(
     runtime.call("run", "--detach", "--bundle", bundle.path, "test").succeeded()
     runtime.call("delete", "--force", "test").succeeded()
     # Every clone3 returns late, so that the outer stage rests just after it.
-    call = strace.traced(runtime, case, "clone3:delay_exit=500000", follow=True).start(
+    call = strace.traced(runtime, case, strace.delay("clone3", "exit", 0.5), follow=True).start(
         "create", "--bundle", bundle.path, "test"
     )
     outer, _ = wait_until(lambda: (found := processes_named("pyrun-init"))[1:] and found, "the init has been made")

@@ -264,6 +264,13 @@ def limits(bundle: str) -> Config:
     return config
 
 
+def one_process(bundle: str) -> Config:
+    """Returns a configuration with room for one process."""
+    config = configs.default()
+    config["linux"]["resources"]["pids"] = {"limit": 1}
+    return config
+
+
 SAMPLES: dict[str, Sample] = {
     sample.__name__: sample
     for sample in (
@@ -298,6 +305,7 @@ def sample_plans(directory: str) -> dict[str, Plan]:
         plans[name] = _plan_of(sample(bundle))
     plans["options_of_mounts"].add("label_mount", "/linux/mountLabel", "/dev/mqueue", "u:r:t:s0:c1,c2")
     plans["limits"] = _plan_of(limits("/bundle"), cgroup_controllers=["io", "memory"])
+    plans["scope"] = _plan_of(one_process("/bundle"), cgroup_controllers=["pids"], scope="/system.slice/a-b.scope")
     plans["no_pivot"] = _plan_of(configs.default(), no_pivot=True)
     for joining in (joined_namespaces, joined_user_namespace):
         plans[joining.__name__] = _plan_of(joining("/bundle", 1))
@@ -311,14 +319,15 @@ def sample_plans(directory: str) -> dict[str, Plan]:
     plans["terminal"] = _plan_of(terminal("/bundle"))
     plans["class_of_service"] = _plan_of(class_of_service("/bundle"), resctrl_mount="/sys/fs/resctrl")
     plans["exec"] = _plan_of_exec(terminal("/bundle"))
+    plans["exec_by_scope"] = _plan_of_exec(terminal("/bundle"), by_scope=True)
     plans["exec_scheduled"] = _plan_of_exec(scheduled("/bundle"))
     plans["exec_without_mount_namespace"] = _plan_of_exec(no_mount_namespace("/bundle"))
     return plans
 
 
-def _plan_of_exec(config: Config) -> Plan:
+def _plan_of_exec(config: Config, by_scope: bool = False) -> Plan:
     request = Request("test", "/bundle", cgroup_mount="/sys/fs/cgroup")
-    plan = compile_exec(config, request, Problems(), cgroup="/test", replaceable=True)
+    plan = compile_exec(config, request, Problems(), cgroup="/test", replaceable=True, by_scope=by_scope)
     plan.add("set_label", "/process/apparmorProfile", labels.APPARMOR_FILES, "exec strict")
     return plan
 

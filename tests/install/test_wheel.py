@@ -47,7 +47,7 @@ def test_metadata_tells_licence_and_dependencies(wheel: Path) -> None:
         metadata = archive.read(f"pyrun_oci-{__version__}.dist-info/METADATA").decode()
     assert "License-Expression: Apache-2.0" in metadata
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.MULTILINE)
-    assert required == ["click", "jsonschema", "pyroute2", "pyseccomp", "python-prctl"]
+    assert required == ["click", "jeepney", "jsonschema", "pyroute2", "pyseccomp", "python-prctl"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

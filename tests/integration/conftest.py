@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from support import attributes, configs
 from support.attributes import Attributes
 from support.configs import Config
+from support.resctrl import Resctrl
 from support.runtime import Container, MakeBundle, MakeContainer, Runtime
 from support.world import World
 
@@ -17,6 +18,16 @@ from support.world import World
 @pytest.fixture(autouse=True)
 def _leaves_nothing(host_unchanged: None) -> None:
     """Compares the host before and after each test."""
+
+
+@pytest.fixture
+def resctrl(host_unchanged: None) -> Iterator[Resctrl]:
+    """An imitation of the resctrl file system, in the private host."""
+    imitation = Resctrl()
+    try:
+        yield imitation
+    finally:
+        imitation.close()
 
 
 @pytest.fixture

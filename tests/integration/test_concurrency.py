@@ -10,7 +10,7 @@ import pytest
 
 from support import configs, strace
 from support.runtime import Call, MakeBundle, MakeContainer, Runtime
-from support.waiting import wait_for_exit, wait_until
+from support.waiting import repeats, wait_for_exit, wait_until
 
 
 def finish(calls: list[Call]) -> list[str]:
@@ -53,7 +53,7 @@ def test_forced_delete_during_create(runtime: Runtime, make_bundle: MakeBundle) 
     bundle = make_bundle()
     container = runtime.container("test", bundle)
     bundle.seal()
-    for _ in range(15):
+    for _ in range(repeats(15)):
         create = runtime.start("create", "-b", bundle.path, "test")
         deletes = [runtime.start("delete", "--force", "test") for _ in range(3)]
         assert finish(deletes) == [""] * 3
@@ -67,7 +67,7 @@ def test_forced_delete_during_create(runtime: Runtime, make_bundle: MakeBundle) 
 def test_state_of_a_container_that_is_being_created(case: str, make_container: MakeContainer) -> None:
     container = make_container()
     container.bundle.seal()
-    slow = strace.traced(container.runtime, case, "memfd_create:delay_enter=500000")
+    slow = strace.traced(container.runtime, case, strace.delay("memfd_create", "enter", 0.5))
     call = slow.start("create", "--bundle", container.bundle.path, container.id)
     wait_until(container.exists, "the state directory is there")
     wait_until(lambda: container.status == "creating", "the status is creating")
@@ -101,16 +101,16 @@ def test_state_and_list_while_others_come_and_go(runtime: Runtime, make_bundle: 
 def test_hundred_repeats_leave_nothing(runtime: Runtime, make_bundle: MakeBundle) -> None:
     """Whatever one run left that a comparison of a single test overlooks would add up here."""
     bundle = make_bundle(configs.shell("exit 7"))
-    for number in range(50):
+    for number in range(repeats(50)):
         assert runtime.run("test", bundle).status == 7, number
     container = runtime.container("test", bundle)
-    for _ in range(25):
+    for _ in range(repeats(25)):
         container.created()
         pid = container.pid
         container.start().succeeded()
         wait_for_exit(pid)
         container.delete().succeeded()
-    for _ in range(25):
+    for _ in range(repeats(25)):
         container.created()
         container.delete("--force").succeeded()
     with open("/proc/self/mountinfo", encoding="utf-8") as table:

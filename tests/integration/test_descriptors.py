@@ -16,7 +16,7 @@ from support.actor import acting
 from support.configs import Config
 from support.execs import members
 from support.runtime import Container, MakeContainer, Result, Runtime, runtime_under_test
-from support.waiting import wait_for_exit, wait_until
+from support.waiting import PATIENCE, wait_for_exit, wait_until
 
 # Gives each descriptor its number (NUMBER=INHERITED), sets variables, $$ standing for its own pid, and executes.
 CALLER = """
@@ -302,7 +302,7 @@ def test_listening_socket_accepts(caller: Caller, make_container: MakeContainer,
         caller.give(3, os.dup(listener.fileno()))
     caller.start(container, **ACTIVATED, LISTEN_FDS="1")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(10)
+        client.settimeout(PATIENCE * 10)
         client.connect(os.path.join(scratch, "service"))
         assert client.recv(100) == b"1 1\n"
 

@@ -11,6 +11,7 @@ import pytest
 
 from support import configs
 from support.configs import Config
+from support.machine import COVERED
 from support.runtime import HYBRID, MakeBundle, MakeContainer, Run, Runtime, runtime_under_test
 
 EVERYTHING = {"allow": False, "access": "rwm"}
@@ -24,7 +25,7 @@ def fuse() -> None:
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as error:
-        pytest.skip(f"needs a machine that lets /dev/fuse be opened ({error}); test_devices in cgroups covers filters")
+        pytest.skip(f"/dev/fuse cannot be opened here ({error}): {COVERED}")
 
 
 def device_config(script: str, *rules: dict[str, Any], devices: tuple[dict[str, Any], ...] = ()) -> Config:
@@ -156,6 +157,19 @@ def test_rule_for_a_whole_major(run: Run, fuse: None) -> None:
 def test_everything_allowed(run: Run, fuse: None) -> None:
     script = "mknod /dev/disk b 7 200 && echo made; (exec 3<>/dev/mine) && echo opened"
     assert run(device_config(script, {"allow": True, "access": "rwm"}, devices=(FUSE,))).split() == ["made", "opened"]
+
+
+def test_one_device_denied_after_everything_was_allowed(run: Run) -> None:
+    """Its node can't even be made, although those of other devices can without being allowed."""
+    rules = [
+        {"allow": True, "access": "rwm"},
+        {"allow": False, "type": "b", "major": 7, "minor": 200, "access": "rwm"},
+        {"allow": False, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
+    ]
+    script = (
+        "for n in '/dev/disk b 7 200' '/dev/other b 7 201' '/dev/same c 1 3'; do mknod $n 2>/dev/null; echo $?; done"
+    )
+    assert run(device_config(script, *rules)).split() == ["1", "0", "0"]
 
 
 def test_default_devices_stay_allowed_after_deny_all(run: Run) -> None:

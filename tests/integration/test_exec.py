@@ -13,6 +13,7 @@ import pytest
 from support import configs, process
 from support.execs import process_file, the_other, wait_until_alone
 from support.runtime import Container, MakeContainer
+from support.waiting import PATIENCE
 
 
 def test_arguments_arrive_as_they_are_given(sleeper: Container) -> None:
@@ -74,7 +75,7 @@ def test_output_that_nobody_reads_any_more(sleeper: Container) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=null, stdin=null, env=environment) as call:
         assert call.stdout is not None and call.stdout.read(4) == b"y\ny\n"
         call.stdout.close()
-        assert call.wait(30) in (1, 128 + signal.SIGPIPE)
+        assert call.wait(PATIENCE * 30) in (1, 128 + signal.SIGPIPE)
     wait_until_alone(sleeper)
 
 

@@ -12,6 +12,7 @@ import pytest
 from integration.test_user_namespace import ROOT, owned
 from support import configs
 from support.execs import cgroup_of, members, wait_until_alone
+from support.machine import COVERED
 from support.runtime import Container, MakeContainer
 from support.world import CGROUPS
 
@@ -113,7 +114,7 @@ def controller() -> Iterator[str]:
     with open(os.path.join(CGROUPS, "cgroup.controllers"), encoding="ascii") as file:
         controllers = file.read().split()
     if not controllers:
-        pytest.skip("needs a controller of cgroup v2, which another hierarchy has here")
+        pytest.skip(f"needs a controller, which cgroup v2 does not have here: {COVERED}")
     control = os.path.join(CGROUPS, "cgroup.subtree_control")
     with open(control, encoding="ascii") as file:
         enabled = file.read().split()

@@ -13,6 +13,7 @@ import pytest
 
 from support import configs, process
 from support.execs import cgroup_of, members, reap_orphans, the_other, wait_until_alone
+from support.machine import COVERED
 from support.runtime import Container, MakeBundle, MakeContainer, Runtime, runtime_under_test
 from support.snapshot import differences, take_snapshot
 from support.waiting import wait_for_exit
@@ -91,7 +92,7 @@ def test_processors(called_by: CalledBy) -> None:
     assert int(expected.split()[1].replace(",", ""), 16).bit_count() >= len(allowed)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/keys"), reason="this kernel has no keyrings")
+@pytest.mark.skipif(not os.path.exists("/proc/keys"), reason=f"this kernel has no keyrings: {COVERED}")
 @pytest.mark.parametrize("own", [True, False])
 def test_session_keyring(runtime: Runtime, make_bundle: MakeBundle, own: bool) -> None:
     """It is the container's, by its name, unless create was asked to leave the keyring alone."""

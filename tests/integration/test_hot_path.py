@@ -63,6 +63,8 @@ OWN = {
     "state": STATE | SPECIFICATION | CONTROL | {"pyrun.container.state"},
     "kill": STATE | {"pyrun.container.kill"},
     "delete": DELETE,
+    "pause": STATE | SPECIFICATION | CONTROL | {"pyrun.container.pause"},
+    "resume": STATE | SPECIFICATION | CONTROL | {"pyrun.container.pause"},
     "exec": EXEC | {"pyrun.container.kill", "pyrun.container.supervise"},
     "exec --detach": EXEC,
     "run": CREATE | START | DELETE | {"pyrun.container.run", "pyrun.container.supervise"},
@@ -122,6 +124,8 @@ def test_modules_of_each_verb(
     loaded["exec --detach"] = load("exec", "--detach", "--pid-file", pid_file, "test", "/bin/true")
     with open(pid_file, encoding="ascii") as file:
         wait_for_exit(int(file.read()))
+    loaded["pause"] = load("pause", "test")
+    loaded["resume"] = load("resume", "test")
     pid = container.pid
     loaded["kill"] = load("kill", "test", "KILL")
     wait_for_exit(pid)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,16 +23,6 @@ pytestmark = pytest.mark.pyrun_only("runc looks for a file system of the type re
 
 POINTER = "/linux/intelRdt"
 L3, MB = "L3:0=f;1=f0", "MB:0=50;1=70"
-
-
-@pytest.fixture
-def resctrl(host_unchanged: None) -> Iterator[Resctrl]:
-    """The imitation, in the private host."""
-    imitation = Resctrl()
-    try:
-        yield imitation
-    finally:
-        imitation.close()
 
 
 def with_settings(settings: Any, *arguments: str) -> Config:

@@ -160,9 +160,3 @@ def test_version(runtime: Runtime) -> None:
     text = runtime.call("--version").succeeded().output
     assert text.startswith(f"{runtime.name} version ")
     assert re.search(r"^spec: 1\.\d+\.\d+", text, re.MULTILINE)
-
-
-@pytest.mark.pyrun_only("runc 1.1 makes a container by systemd, which this version of pyrun refuses")
-def test_systemd_manager_is_refused(make_container: MakeContainer) -> None:
-    container = make_container()
-    container.create(options=["--systemd-cgroup"]).failed("systemd")

@@ -20,7 +20,7 @@ from support.manager import BARRIER, Manager
 from support.runtime import Call, Container, MakeContainer, Runtime
 from support.terminal import Session
 from support.users import MakeUsersContainer, UsersRuntime
-from support.waiting import wait_for_exit, wait_until
+from support.waiting import PATIENCE, wait_for_exit, wait_until
 from support.world import World
 
 PASSED_ON = ["STATUS=almost there", "STATUS=", "EXTEND_TIMEOUT_USEC=1000000", "ERRNO=2", "BUSERROR=org.example.Oops"]
@@ -548,7 +548,7 @@ def test_a_service_manager_of_an_ordinary_kind(make_actor: MakeActor, manager: M
         with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=file) as running:
             manager.wait_for("READY=1")
             manager.receive_all()
-            assert running.wait(10) == 0
+            assert running.wait(PATIENCE * 10) == 0
     with open(output, encoding="ascii") as file:
         names = {line.partition("=")[0] for line in file}
     assert not names & {"WATCHDOG_USEC", "WATCHDOG_PID", "SECRET"}

@@ -58,6 +58,7 @@ def engine_config(engine: str, bundle: Bundle) -> Config:
         return from_spec(str(RUNC), bundle)
     if engine == "pyrun spec":
         return from_spec(runtime_under_test(), bundle)
+    bundle.write("run/.containerenv")
     return configs.captured(engine, bundle.path, "parity")
 
 
@@ -82,7 +83,7 @@ def compare(case: str, runtime: Runtime, bundle: Bundle) -> None:
     assert not found, "- with runc, + with this runtime:\n" + "\n".join(found)
 
 
-@pytest.mark.parametrize("engine", ["runc spec", "pyrun spec", "docker", "docker-unconfined", "ctr"])
+@pytest.mark.parametrize("engine", ["runc spec", "pyrun spec", "docker", "docker-unconfined", "ctr", "podman"])
 def test_engines_configuration(case: str, runtime: Runtime, make_bundle: MakeBundle, engine: str) -> None:
     bundle = make_bundle()
     bundle.config = engine_config(engine, bundle)

@@ -16,7 +16,7 @@ import pytest
 from support import configs
 from support.configs import Config
 from support.runtime import Container, MakeContainer, Runtime
-from support.waiting import wait_for_exit, wait_until
+from support.waiting import PATIENCE, wait_for_exit, wait_until
 
 pytestmark = pytest.mark.pyrun_only("runc has the option since 1.2")
 
@@ -46,7 +46,7 @@ class Receiver:
     def __init__(self, path: str) -> None:
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(10)
+        self._socket.settimeout(PATIENCE * 10)
         self._socket.bind(path)
         self._socket.listen()
         self._received: list[int] = []
@@ -54,7 +54,7 @@ class Receiver:
     def accept(self) -> socket.socket:
         """Accepts a connection."""
         connection, _ = self._socket.accept()
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE * 10)
         return connection
 
     def receive(self) -> Received:

@@ -11,6 +11,7 @@ import pytest
 
 from support import configs, process
 from support.configs import Config
+from support.machine import COVERED
 from support.runtime import MakeBundle, MakeContainer, Run, Runtime
 
 STANDARD = ["0", "1", "2", "3"]  # the last one is the listing's own
@@ -144,7 +145,7 @@ def test_umask_of_the_caller_does_not_matter(runtime: Runtime, make_bundle: Make
 @pytest.mark.parametrize("value", [-1000, -5, 0, 7, 1000])
 def test_oom_score(run: Run, value: int) -> None:
     if value < 0 and "CAP_SYS_RESOURCE" not in process.own_capabilities():
-        pytest.skip("lowering the score needs CAP_SYS_RESOURCE, which this machine does not give")
+        pytest.skip(f"lowering the score needs CAP_SYS_RESOURCE: {COVERED}")
     assert run(with_process("cat /proc/$$/oom_score_adj", oomScoreAdj=value)) == f"{value}\n"
 
 
@@ -285,7 +286,7 @@ def test_program_that_only_the_user_may_execute(runtime: Runtime, make_bundle: M
 @pytest.mark.parametrize("new", [True, False])
 def test_session_keyring(runtime: Runtime, make_bundle: MakeBundle, new: bool) -> None:
     if not os.path.exists("/proc/keys"):
-        pytest.skip("this kernel has no keyrings")
+        pytest.skip(f"this kernel has no keyrings: {COVERED}")
     config = configs.shell("cat /proc/keys")
     config["linux"]["maskedPaths"] = []
     # What earlier containers of the same name had may still be listed.

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from support import configs
+from support.execs import set_frozen
 from support.runtime import Container, MakeContainer, Runtime
 from support.waiting import wait_for_exit, wait_until
 
@@ -106,6 +107,15 @@ def test_stopped_container(make_container: MakeContainer) -> None:
     container.wait_for_end()
     assert container.runtime.call("ps", "-f", "json", container.id).succeeded().output == "null\n"
     assert [row[0] for row in table(container)] == ["UID"]
+
+
+def test_paused_container(three: Container) -> None:
+    everyone = members(three)
+    set_frozen(three, True)
+    assert three.status == "paused"
+    assert pids(three) == everyone
+    assert sorted(int(row[1]) for row in table(three)[1:]) == everyone
+    set_frozen(three, False)
 
 
 def test_process_that_exec_added(three: Container) -> None:

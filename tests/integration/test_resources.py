@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.resources with a controller that this host may have in cgroup v2: huge pages stand for the others.
 
-All controllers, and what the limits do, are tested in tests/vm/test_resources.py.
+All controllers, and what the limits do, are tested in tests/vm/cgroups.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import pytest
 
 from support import configs
 from support.configs import Config
+from support.machine import COVERED
 from support.runtime import MakeContainer, Run, runtime_under_test
 from support.users import USER, MakeUsersContainer, UsersRuntime, delegated_cgroup
-from support.world import CGROUPS
+from support.world import CGROUPS, controllers
 
 MEBIBYTE = 1 << 20
 LIMIT = {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MEBIBYTE}]}
@@ -34,16 +35,11 @@ OTHERS: dict[str, dict[str, Any]] = {
 """By controller, what asks for a limit of it."""
 
 
-def controllers() -> list[str]:
-    with open(f"{CGROUPS}/cgroup.controllers", encoding="ascii") as file:
-        return file.read().split()
-
-
 @pytest.fixture
 def _huge_pages(case: str) -> None:
     """Skips where cgroup v2 does not have the controller."""
     if "hugetlb" not in controllers():
-        pytest.skip("needs the controller hugetlb in cgroup v2; tests/vm/test_resources.py covers this")
+        pytest.skip(f"needs the controller hugetlb in cgroup v2: {COVERED}")
 
 
 huge_pages = pytest.mark.usefixtures("_huge_pages")

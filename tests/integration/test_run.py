@@ -11,7 +11,7 @@ import pytest
 
 from support import configs
 from support.runtime import MakeBundle, Runtime
-from support.waiting import wait_for_exit
+from support.waiting import PATIENCE, wait_for_exit
 
 FORWARDED = ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "CONT", "ALRM", "IO"]
 WINCH = pytest.param("WINCH", marks=pytest.mark.pyrun_only("runc keeps SIGWINCH to resize a terminal"))
@@ -77,7 +77,9 @@ def test_much_data_through_pipes(runtime: Runtime, make_bundle: MakeBundle) -> N
     bundle = make_bundle(configs.default("/bin/cat"))
     bundle.seal()
     command = runtime.command("run", "--bundle", bundle.path, "test")
-    result = subprocess.run(command, input=data, capture_output=True, env=runtime.environment, timeout=60, check=True)
+    result = subprocess.run(
+        command, input=data, capture_output=True, env=runtime.environment, timeout=PATIENCE * 60, check=True
+    )
     assert result.stdout == data
     assert result.stderr == b""
 
@@ -103,7 +105,7 @@ def test_closed_standard_stream(runtime: Runtime, make_bundle: MakeBundle, descr
     command = runtime.command("run", "--bundle", bundle.path, "test")
     redirection = "<&-" if descriptor == 0 else f"{descriptor}>&-"
     result = subprocess.run(
-        ["sh", "-c", f'exec "$@" {redirection}', "sh", *command], env=runtime.environment, timeout=30
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *command], env=runtime.environment, timeout=PATIENCE * 30
     )
     assert result.returncode == 3
 

@@ -20,7 +20,7 @@ OLD = pytest.mark.pyrun_only("runc 1.1.5 is older than these properties")
 Observe = Callable[[Config], Attributes]
 StartSleeper = Callable[[Config], Container]
 
-TIMES = {"runtime": 1_000_000, "deadline": 10_000_000, "period": 20_000_000}
+TIMES = {"runtime": 500_000_000, "deadline": 1_000_000_000, "period": 2_000_000_000}
 RESET = "SCHED_FLAG_RESET_ON_FORK"
 
 # Policy number, flags, nice, priority; then for SCHED_DEADLINE runtime, deadline and period (sched_setattr(2)).
@@ -36,11 +36,11 @@ SCHEDULERS: list[tuple[dict[str, Any], str]] = [
     ({"policy": "SCHED_OTHER", "nice": -2, "flags": [RESET]}, "0 1 -2 0"),
 ]
 DEADLINES: list[tuple[dict[str, Any], str]] = [
-    ({"policy": "SCHED_DEADLINE", **TIMES}, "6 0 0 0 1000000 10000000 20000000"),
-    ({"policy": "SCHED_DEADLINE", **TIMES, "flags": [RESET]}, "6 1 0 0 1000000 10000000 20000000"),
+    ({"policy": "SCHED_DEADLINE", **TIMES}, "6 0 0 0 500000000 1000000000 2000000000"),
+    ({"policy": "SCHED_DEADLINE", **TIMES, "flags": [RESET]}, "6 1 0 0 500000000 1000000000 2000000000"),
     (
         {"policy": "SCHED_DEADLINE", **TIMES, "flags": ["SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN"]},
-        "6 6 0 0 1000000 10000000 20000000",
+        "6 6 0 0 500000000 1000000000 2000000000",
     ),
 ]
 IO_PRIORITIES: list[tuple[dict[str, Any], list[str]]] = [

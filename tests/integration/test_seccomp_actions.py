@@ -16,6 +16,7 @@ from support import strace
 from support.audit import Audit
 from support.caller import calling, compile_caller, install, known_calls, number
 from support.configs import Config
+from support.machine import COVERED
 from support.runtime import MakeBundle, Runtime
 from support.world import World
 
@@ -107,7 +108,7 @@ def audit() -> Iterator[Audit]:
     try:
         heard = Audit()
     except OSError as error:
-        pytest.skip(f"audit records can't be read here: {error.strerror}")
+        pytest.skip(f"audit records can't be read here ({error.strerror}): {COVERED}")
     yield heard
     heard.close()
 

@@ -118,7 +118,7 @@ def test_agent_hangs_up_at_once(
     if verb == "exec":
         words.append("/bin/true")
         agent.hangs_up = True
-    slow = strace.traced(runtime, case, "sendmsg:delay_enter=300000", follow=verb != "start")
+    slow = strace.traced(runtime, case, strace.delay("sendmsg", "enter", 0.3), follow=verb != "start")
     result = slow.call(*words)
     assert result.status == (255 if verb == "exec" else 1)
     (line,) = (each for each in result.errors.splitlines() if not each.startswith("strace:"))

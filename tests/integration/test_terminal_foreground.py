@@ -17,7 +17,7 @@ from support.execs import members
 from support.runtime import Container, MakeBundle, MakeContainer, Runtime
 from support.snapshot import process_table
 from support.terminal import COLUMNS, ROWS, Session, exec_on_terminal, run_on_terminal, with_terminal
-from support.waiting import wait_for_exit, wait_until
+from support.waiting import PATIENCE, wait_for_exit, wait_until
 
 
 class Foreground:
@@ -320,7 +320,7 @@ def test_terminal_of_script(runtime: Runtime, make_container: MakeContainer) -> 
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=runtime.environment,
-        timeout=30,
+        timeout=PATIENCE * 30,
     )
     assert result.returncode == 3
     assert b"/dev/pts/0\r\n" in result.stdout

@@ -15,6 +15,7 @@ from support import configs
 from support.bundle import Bundle
 from support.configs import Config
 from support.runtime import Container, MakeContainer
+from support.waiting import deadline_in
 
 SOURCES = os.path.dirname(os.path.abspath(__file__))
 
@@ -52,7 +53,7 @@ def racing(racer: str, way: str, directory: str, pairs: dict[str, str]) -> Itera
 
 def tries(most: int, seconds: float) -> Iterator[int]:
     """Counts up to `most`, and ends before that when `seconds` have passed."""
-    deadline = time.monotonic() + seconds
+    deadline = deadline_in(seconds)
     for number in range(most):
         yield number
         if time.monotonic() > deadline:

@@ -71,12 +71,14 @@ static void try_descriptors(int pid, const char *host_file) {
     if (directory) closedir(directory);
 }
 
+// The file of a process that has ended can be opened with older kernels, and is empty: no memory is behind it. Of others
+// the first byte can't be read.
 static void try_memory(int pid) {
-    char path[MAX_PATH];
+    char path[MAX_PATH], byte;
     snprintf(path, sizeof path, "/proc/%d/mem", pid);
     int memory = open(path, O_RDWR);
     if (memory < 0) return;
-    tell(pid, MEMORY, "memory:", path);
+    if (read(memory, &byte, 1)) tell(pid, MEMORY, "memory:", path);
     close(memory);
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 from support import configs
 from support.runtime import Container, MakeContainer
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.pyrun_only("runc waits at a fifo")
 
@@ -33,7 +33,7 @@ def state_of(container: Container) -> str:
 def start_as(user: int, container: Container) -> subprocess.CompletedProcess[str]:
     """Speaks to the gate as another user."""
     command = ["setpriv", f"--reuid={user}", "--clear-groups", sys.executable, "-I", "-S", "-c", STARTING]
-    return subprocess.run(command, cwd=state_of(container), capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, cwd=state_of(container), capture_output=True, text=True, timeout=PATIENCE * 20)
 
 
 def test_stranger_cannot_reach_the_gate(make_container: MakeContainer) -> None:

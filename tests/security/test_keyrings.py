@@ -11,10 +11,11 @@ import sys
 import pytest
 
 from support import configs
+from support.machine import COVERED
 from support.runtime import MakeBundle, Runtime, runtime_under_test
 from support.users import USER, UsersRuntime
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/keys"), reason="this kernel has no keyrings")
+pytestmark = pytest.mark.skipif(not os.path.exists("/proc/keys"), reason=f"this kernel has no keyrings: {COVERED}")
 
 # Joins the session keyring named in the first word and lets others of the user join it, or joins a new one where the
 # word is empty; puts a key into it, shows its serial number and all keys that it sees, and executes the other words.

@@ -92,6 +92,12 @@ def victim(scratch: str) -> Iterator[int]:
     os.rmdir(cgroup)
 
 
+def victims(name: str) -> str:
+    """Returns the content of a file of the victim's cgroup."""
+    with open(os.path.join(CGROUPS, "victim", name), encoding="ascii") as file:
+        return file.read().strip()
+
+
 def forge(runtime: UsersRuntime, victim: int, marker: str) -> str:
     """Writes the state of a container, as its owner could, that names others' processes, cgroups and hooks."""
     directory = os.path.join(str(runtime.root), "forged")
@@ -140,6 +146,8 @@ def forge(runtime: UsersRuntime, victim: int, marker: str) -> str:
         ["delete", "--force", "forged"],
         ["exec", "forged", "/bin/sh", "-c", "id -u >>MARKER"],
         ["start", "forged"],
+        ["pause", "forged"],
+        ["update", "--resources", "LIMITS", "forged"],
     ],
     ids=" ".join,
 )
@@ -147,21 +155,62 @@ def test_root_does_for_a_user_what_the_user_may(
     users_runtime: UsersRuntime, case: str, scratch: str, victim: int, words: list[str]
 ) -> None:
     """Root who looks after a user's containers must not be led to kill, remove or execute something for the user."""
-    marker = os.path.join(scratch, "marker")
+    marker, limits = os.path.join(scratch, "marker"), os.path.join(scratch, "limits")
     os.chmod(scratch, 0o777)
+    with open(limits, "w", encoding="ascii") as file:
+        file.write('{"unified": {"cgroup.max.depth": "5"}}')
     directory = forge(users_runtime, victim, marker)
     roots = Runtime(runtime_under_test(), case)
     roots.root = users_runtime.root
     try:
-        roots.call(*[word.replace("MARKER", marker) for word in words])
+        roots.call(*[word.replace("MARKER", marker).replace("LIMITS", limits) for word in words])
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+    assert victims("cgroup.freeze") == "0", "root's process was stopped"
+    assert victims("cgroup.max.depth") == "max", "root's process was limited"
     assert not process.status(victim)["State"].startswith("Z"), "root's process was killed"
-    with open(os.path.join(CGROUPS, "victim", "cgroup.procs"), encoding="ascii") as members:
-        assert members.read() == f"{victim}\n"
+    assert victims("cgroup.procs") == str(victim)
     if os.path.exists(marker):
         with open(marker, encoding="ascii") as lines:
             assert set(lines.read().split()) == {str(USER.number)}, "something was executed as root"
+
+
+@pytest.mark.pyrun_only("the state is pyrun's own")
+@pytest.mark.parametrize("name", ["victim\0", "victim\ud800", "../victim"], ids=["NUL", "surrogate", "above"])
+def test_root_reads_what_no_pyrun_writes(users_runtime: UsersRuntime, case: str, victim: int, name: str) -> None:
+    directory = forge(users_runtime, victim, "/dev/null")
+    path = os.path.join(directory, "state.json")
+    with open(path, encoding="ascii") as file:
+        state = json.load(file)
+    with open(path, "w", encoding="ascii") as file:
+        json.dump({**state, "cgroup": f"{CGROUPS}/{name}"}, file)
+    roots = Runtime(runtime_under_test(), case)
+    roots.root = users_runtime.root
+    words = (path, "it is not what pyrun writes", "delete --force")
+    try:
+        listed = roots.call("list").succeeded()
+        assert all(word in listed.errors for word in words)
+        for verb in (["state"], ["events", "--stats"]):
+            roots.call(*verb, "forged").failed(*words)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.mark.pyrun_only("the config is pyrun's own copy")
+@pytest.mark.parametrize("linux", [[], "linux", {"intelRdt": []}, {"intelRdt": {"closID": 5}}], ids=str)
+def test_root_looks_at_the_statistics_of_a_malformed_container(
+    users_runtime: UsersRuntime, case: str, victim: int, linux: object
+) -> None:
+    directory = forge(users_runtime, victim, "/dev/null")
+    with open(os.path.join(directory, "config.json"), "w", encoding="ascii") as file:
+        json.dump({"linux": linux}, file)
+    roots = Runtime(runtime_under_test(), case)
+    roots.root = users_runtime.root
+    try:
+        shown = roots.call("events", "--stats", "forged").succeeded().output
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    assert json.loads(shown)["data"]["intel_rdt"] == {}
 
 
 @pytest.mark.skipif(missing_mapper() is not None, reason=str(missing_mapper()))

@@ -145,7 +145,7 @@ def test_directory_that_becomes_a_link_to_the_host_during_create(
     container, link = linked
     container.bundle.seal()
     # The first chdir enters the new root.
-    traced = strace.traced(runtime, case, "chdir:delay_enter=1000000:when=2", follow=True)
+    traced = strace.traced(runtime, case, strace.delay("chdir", "enter", 1) + ":when=2", follow=True)
     call = traced.start("create", "--bundle", container.bundle.path, container.id)
     record = os.path.join(str(runtime.root), container.id, "process")
     wait_until(lambda: os.path.exists(record), "the init has been made")

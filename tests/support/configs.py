@@ -31,6 +31,7 @@ ENGINE_FILES = {
     "resolv.conf": "nameserver 192.0.2.1\n",
     "hostname": "engine\n",
     "hosts": "127.0.0.1\tlocalhost\n",
+    ".containerenv": "",
 }
 
 
@@ -115,24 +116,31 @@ def shell(script: str) -> Config:
     return default("/bin/sh", "-c", script)
 
 
-def captured(name: str, bundle: str, container_id: str) -> Config:
+def captured_unchanged(name: str, bundle: str, container_id: str) -> Config:
     """Returns a configuration that an engine made (tests/data/NAME.json), filled in for `bundle`.
 
-    What needs a controller that not every host has is taken out: ctr's cpu shares. The engine's files are written into
-    the bundle, and `true` stands for its own program in hooks.
+    The engine's files are written into the bundle, and `true` stands for its own program in hooks.
     """
     with open(os.path.join(DATA, f"{name}.json"), encoding="utf-8") as file:
         text = file.read()
     files = os.path.join(bundle, "files")
     text = text.replace("@ROOTFS@", os.path.join(bundle, "rootfs")).replace("@FILES@", files)
     config: Config = json.loads(text.replace("@ID@", container_id).replace("@ENGINE@", "/bin/true"))
-    if config["linux"]["resources"].get("cpu", {}).get("shares"):
-        del config["linux"]["resources"]["cpu"]["shares"]
     if files in text:
-        os.mkdir(files)
+        os.makedirs(os.path.join(files, "shm"), 0o1777)
         for file_name, content in ENGINE_FILES.items():
             with open(os.path.join(files, file_name), "w", encoding="utf-8") as file:
                 file.write(content)
+    return config
+
+
+def captured(name: str, bundle: str, container_id: str) -> Config:
+    """Returns the same without what needs a controller that not every host has: ctr's and Podman's limits."""
+    config = captured_unchanged(name, bundle, container_id)
+    resources = config["linux"]["resources"]
+    for controller, limit in (("cpu", "shares"), ("pids", "limit")):
+        if resources.get(controller, {}).get(limit):
+            del resources[controller]
     return config
 
 

@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from support.waiting import PATIENCE
+
 # What a test gets to make devices with: a name, addresses, and words for another kind.
 MakeDevice = Callable[..., None]
 
@@ -20,7 +22,7 @@ MakeDevice = Callable[..., None]
 def ip(*words: str, namespace: int | None = None) -> str:
     """Runs ip(8), in the network namespace of a process if one is given, and returns its output."""
     entering = () if namespace is None else ("nsenter", f"--net=/proc/{namespace}/ns/net")
-    ended = subprocess.run([*entering, "ip", *words], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([*entering, "ip", *words], capture_output=True, text=True, timeout=PATIENCE * 30)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 

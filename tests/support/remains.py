@@ -7,6 +7,7 @@ import time
 
 from support.runtime import Runtime
 from support.snapshot import Snapshot, clean_up, differences, take_snapshot
+from support.waiting import deadline_in
 
 SECONDS_TO_SETTLE = 3.0
 
@@ -42,7 +43,7 @@ class Remains:
         self.failures.append(f"{fault}: {words}")
 
     def _left(self) -> list[str]:
-        deadline = time.monotonic() + SECONDS_TO_SETTLE
+        deadline = deadline_in(SECONDS_TO_SETTLE)
         while (found := differences(self._before, take_snapshot(self._case))) and time.monotonic() < deadline:
             time.sleep(0.01)
         return found

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
+from functools import partial
 
 from support import kernel
 from support.fuse import Directory, File, FileSystem, Node
@@ -19,6 +20,12 @@ from support.fuse import Directory, File, FileSystem, Node
 MOUNT = "/sys/fs/resctrl"
 CACHES = ("0", "1")
 LARGEST = {"L3": 0xFF, "L2": 0xF, "MB": 100}
+MONITORED = ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes")
+INFO = {
+    "L3": {"cbm_mask": "ff", "min_cbm_bits": "1", "num_closids": "4"},
+    "MB": {"bandwidth_gran": "10", "delay_linear": "1", "min_bandwidth": "10", "num_closids": "4"},
+    "L3_MON": {"mon_features": "\n".join(MONITORED)},
+}
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,16 @@ class Group:
         self.tasks: set[int] = set()
         self.schemata = {kind: dict.fromkeys(CACHES, largest) for kind, largest in LARGEST.items()}
         self.monitors: dict[str, Group] = {}
+        self.monitored = {cache: dict.fromkeys(MONITORED, "0") for cache in CACHES}
         self._tree = tree
         self._parent = parent
 
     def directory(self) -> Directory:
         """Returns the directory with the group's files."""
-        entries: dict[str, Node] = {"tasks": File(self._show_tasks, self._add_task)}
+        entries: dict[str, Node] = {
+            "tasks": File(self._show_tasks, self._add_task),
+            "mon_data": Directory({f"mon_L3_0{cache}": _values(self.monitored[cache]) for cache in CACHES}),
+        }
         if self._parent is None:
             entries["schemata"] = File(self._show_schemata, self._set_schemata)
             monitors: dict[str, Node] = {}
@@ -116,7 +127,8 @@ class Resctrl:
         self._status = "ok"
         root = self.default.directory()
         root.make, root.remove = self._make, self._remove
-        root.entries["info"] = Directory({"last_cmd_status": File(lambda: self._status + "\n")})
+        info: dict[str, Node] = {kind: _values(values) for kind, values in INFO.items()}
+        root.entries["info"] = Directory({"last_cmd_status": File(lambda: self._status + "\n"), **info})
         self._root = root
         kernel.mount("tmpfs", "/sys/fs", "tmpfs", data="mode=755")
         os.mkdir("/sys/fs/cgroup")
@@ -160,6 +172,11 @@ class Resctrl:
             raise OSError(errno.EPERM, name)
         self.default.tasks |= self.groups[name].tasks
         del self.groups[name], self._root.entries[name]
+
+
+def _values(values: dict[str, str]) -> Directory:
+    """A directory with a file for each value, as it is when the file is read."""
+    return Directory({name: File(partial(lambda name: values[name] + "\n", name)) for name in values})
 
 
 def _text(kind: str, value: int) -> str:

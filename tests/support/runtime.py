@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from support.bundle import Bundle
 from support.snapshot import SCRATCH
-from support.waiting import wait_for_exit, wait_until
+from support.waiting import PATIENCE, wait_for_exit, wait_until
 
 SECONDS = 30
 
@@ -197,7 +197,7 @@ class Call:
     def wait(self, seconds: float = SECONDS) -> Result:
         """Waits for the end of the runtime itself; kills it and raises TimeoutExpired when it takes too long."""
         try:
-            self.process.wait(seconds)
+            self.process.wait(PATIENCE * seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -224,12 +224,12 @@ class Container:
         """Starts the created container's program."""
         return self.runtime.call("start", self.id)
 
-    def created(self, *options: str, **keywords: Any) -> Container:
+    def created(self, *options: str, **keywords: Any) -> Self:
         """Creates the container, which must succeed, and returns it."""
         self.create(*options, **keywords).succeeded()
         return self
 
-    def started(self, *options: str, **keywords: Any) -> Container:
+    def started(self, *options: str, **keywords: Any) -> Self:
         """Creates and starts the container, which must succeed, and returns it."""
         self.created(*options, **keywords)
         self.start().succeeded()

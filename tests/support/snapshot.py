@@ -11,7 +11,7 @@ from collections.abc import Set
 from dataclasses import dataclass, fields
 
 from support import kernel
-from support.waiting import reap
+from support.waiting import deadline_in, reap
 from support.world import CGROUPS, EMPTIED
 
 SYSCTLS = (
@@ -58,7 +58,8 @@ def take_snapshot(case: str) -> Snapshot:
     """Takes down the host that the caller is in; `case` is the directory of the test at hand."""
     return Snapshot(
         mounts=_mounts(),
-        cgroups={directory: () for directory, _, _ in os.walk(CGROUPS)},
+        # A systemd starts and stops services of its own when it likes.
+        cgroups={directory: () for directory, _, _ in os.walk(CGROUPS) if ".service" not in directory},
         processes=_descendants(),
         files={**_kept_files(case), **_devices()},
         links=_links(),
@@ -212,7 +213,7 @@ def clean_up(before: Snapshot, after: Snapshot) -> None:
         _write_if_there(os.path.join(directory, "cgroup.freeze"), "0")
         _write_if_there(os.path.join(directory, "cgroup.kill"), "1")
     _unmount(after.mounts.keys() - before.mounts.keys())
-    deadline = time.monotonic() + SECONDS_TO_DIE
+    deadline = deadline_in(SECONDS_TO_DIE)
     while not _remove_cgroups(after.cgroups.keys() - before.cgroups.keys()) and time.monotonic() < deadline:
         _descendants()  # reaps
         time.sleep(0.01)

@@ -21,6 +21,7 @@ from support.bundle import Bundle
 from support.configs import Config
 from support.runtime import Container, Runtime
 from support.snapshot import SECCOMP_CACHE
+from support.waiting import PATIENCE
 
 FIRST_SUBORDINATE, SUBORDINATES = 200000, 65536
 MAPPERS = ("newuidmap", "newgidmap")
@@ -60,7 +61,9 @@ class User:
 
     def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Runs a command as the user and returns how it ended."""
-        return subprocess.run([*self.dropping, *command], capture_output=True, text=True, timeout=30, **options)
+        return subprocess.run(
+            [*self.dropping, *command], capture_output=True, text=True, timeout=PATIENCE * 30, **options
+        )
 
 
 USER = User("pyrun-test", 2000)

@@ -8,6 +8,9 @@ there was changed by the test. Orphaned processes become children of the test pr
 The copy differs from the machine in what a runtime must cope with anyway: cgroup v2 alone is mounted at
 /sys/fs/cgroup, and every mount is shared, as systemd makes them, so that a mount or unmount which a runtime lets
 slip shows up here. /run, /dev/shm, /var/tmp and /tmp are empty tmpfs, but for one that the tests themselves come from.
+
+In a machine that was booted for tests of systemd (PYRUN_MACHINE=systemd, see vm.machine) the copy shows that: its
+sockets, and the whole tree of cgroups, whose paths must mean the same to both.
 """
 
 from __future__ import annotations
@@ -30,12 +33,15 @@ EMPTIED = tuple(
     if not any(os.path.realpath(path).startswith(directory + "/") for path in (__file__, sys.prefix))
 )
 
+SHOWS_SYSTEMD = os.environ.get("PYRUN_MACHINE") == "systemd"
+OF_SYSTEMD = ("/run/systemd", "/run/dbus")
+
 _NAMESPACES = {
     "mnt": kernel.CLONE_NEWNS,
     "net": kernel.CLONE_NEWNET,
     "uts": kernel.CLONE_NEWUTS,
     "ipc": kernel.CLONE_NEWIPC,
-    "cgroup": kernel.CLONE_NEWCGROUP,
+    **({} if SHOWS_SYSTEMD else {"cgroup": kernel.CLONE_NEWCGROUP}),
 }
 
 
@@ -46,6 +52,12 @@ def cgroup2_mount() -> str:
     if not points:
         raise RuntimeError("cgroup v2 is not mounted here")
     return points[-1]
+
+
+def controllers() -> list[str]:
+    """Returns the controllers that a runtime has in the private host."""
+    with open(os.path.join(CGROUPS, "cgroup.controllers"), encoding="ascii") as file:
+        return file.read().split()
 
 
 class World:
@@ -76,13 +88,18 @@ class World:
         kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
         kernel.mount("sysfs", "/sys", "sysfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
         kernel.mount("cgroup2", CGROUPS, "cgroup2")
+        shown = {path: os.open(path, os.O_PATH) for path in OF_SYSTEMD} if SHOWS_SYSTEMD else {}
         for directory in EMPTIED:
             kernel.mount("tmpfs", directory, "tmpfs", data="mode=755" if directory == "/run" else "mode=1777")
+        for path, descriptor in shown.items():
+            os.mkdir(path, 0o755)
+            kernel.mount(f"/proc/self/fd/{descriptor}", path, flags=kernel.MS_BIND)
+            os.close(descriptor)
         os.makedirs(self.directory, 0o700, exist_ok=True)
         kernel.mount("tmpfs", self.directory, "tmpfs", data="mode=755")
         kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SHARED)
         # A cgroup with processes of its own can give no controllers to its children: only the root may.
-        leaf = os.path.join(CGROUPS, "tests")
+        leaf = os.path.join(CGROUPS, os.path.basename(self._cgroup) if SHOWS_SYSTEMD else "", "tests")
         os.mkdir(leaf)
         self._move_to(leaf)
 

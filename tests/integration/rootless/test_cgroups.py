@@ -10,7 +10,7 @@ import pytest
 
 from support import configs
 from support.configs import Config
-from support.runtime import Container, runtime_under_test
+from support.runtime import Container, Runtime, runtime_under_test
 from support.users import USER, MakeUsersContainer, UsersRuntime, delegated_cgroup, map_range, missing_mapper
 from support.world import CGROUPS
 
@@ -66,6 +66,7 @@ def test_path_that_the_user_may_not_make(make_users_container: MakeUsersContaine
     assert users_runtime.remains() == []
 
 
+@pytest.mark.pyrun_only("runc names the limit only where there is no controller for it")
 def test_limit_is_not_dropped(make_users_container: MakeUsersContainer, users_runtime: UsersRuntime) -> None:
     container = make_users_container("/bin/true")
     container.bundle.config["linux"]["resources"] = LIMIT
@@ -110,6 +111,32 @@ def test_all_processes_are_killed_by_it(make_users_container: MakeUsersContainer
     delegated.call("kill", "--all", container.id, "KILL").succeeded()
     container.wait_for_end()
     container.delete().succeeded()
+
+
+def test_pause_by_the_user_and_by_root(
+    make_users_container: MakeUsersContainer, delegated: UsersRuntime, case: str
+) -> None:
+    container = moved(make_users_container("/bin/sleep", "1000"), delegated).started()
+    roots = Runtime(runtime_under_test(), case)
+    roots.root = delegated.root
+    events = os.path.join(DELEGATED, container.id, "cgroup.events")
+    for pausing, resuming in ((delegated, roots), (roots, delegated)):
+        pausing.call("pause", container.id).succeeded()
+        with open(events, encoding="ascii") as file:
+            assert "frozen 1" in file.read()
+        assert container.status == "paused"
+        resuming.call("resume", container.id).succeeded()
+        assert container.status == "running"
+    container.stop()
+    container.delete().succeeded()
+
+
+@pytest.mark.pyrun_only("runc freezes the cgroup that it believes to be the container's")
+def test_pause_without_one(make_users_container: MakeUsersContainer, users_runtime: UsersRuntime) -> None:
+    container = make_users_container("/bin/sleep", "1000").started()
+    users_runtime.call("pause", container.id).failed("cannot pause", "without a cgroup of its own", "Delegate=yes")
+    users_runtime.call("resume", container.id).failed("container not paused")
+    assert container.status == "running"
 
 
 @pytest.mark.skipif(missing_mapper() is not None, reason=str(missing_mapper()))

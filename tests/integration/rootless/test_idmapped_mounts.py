@@ -8,6 +8,7 @@ import os
 import pytest
 
 from support import configs
+from support.filesystems import why_not
 from support.runtime import Container, MakeContainer, Runtime
 from support.users import USER, MakeUsersContainer, map_range, missing_mapper
 
@@ -55,6 +56,7 @@ def in_user_namespace(container: Container) -> Runtime:
 
 
 @pytest.mark.pyrun_only("runc 1.1.5 knows no mappings of mounts")
+@pytest.mark.skipif(why_not("tmpfs") is not None, reason=str(why_not("tmpfs")))
 def test_root_of_a_user_namespace(make_container: MakeContainer) -> None:
     """The kernel asks for privileges over the user namespace in which the file system was mounted: the host's."""
     config = configs.without_namespace(configs.shell("true"), "cgroup")

@@ -15,6 +15,7 @@ import click
 import pytest
 
 import pyrun
+import pyrun_cgroups
 import pyrun_spec
 from pyrun.cli.main import run
 
@@ -63,7 +64,8 @@ def program(before: str, words: Sequence[str]) -> list[str]:
 
     ``before`` is Python that runs first, to replace what a verb would import.
     """
-    roots = sorted({os.path.dirname(os.path.dirname(str(m.__file__))) for m in (pyrun, pyrun_spec, click)})
+    packages = (pyrun, pyrun_cgroups, pyrun_spec, click)
+    roots = sorted({os.path.dirname(os.path.dirname(str(package.__file__))) for package in packages})
     code = f"import sys; sys.path.extend({roots!r})\n{before}\nfrom pyrun.cli.main import main; main()"
     return [sys.executable, "-I", "-S", "-X", "utf8", "-c", code, *words]
 

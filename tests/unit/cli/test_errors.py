@@ -135,18 +135,6 @@ def test_traceback_of_an_internal_error(command_line: CommandLine, stub: Stub) -
     assert ended.errors.splitlines()[-1].startswith("pyrun: internal error: KeyError: 'x'")
 
 
-@pytest.mark.parametrize("verb", ["create", "run"])
-def test_systemd_manager_is_refused(command_line: CommandLine, stub: Stub, verb: str) -> None:
-    stub("pyrun.container.create", CreationOptions=dict, create=lambda *arguments: 0)
-    stub("pyrun.container.run", run=lambda *arguments, **options: 0)
-    ended = command_line("--systemd-cgroup", verb, "c")
-    assert ended.status == 1
-    assert ended.errors == (
-        "pyrun: the systemd cgroup manager is not available in this version; remove --systemd-cgroup\n"
-    )
-    assert command_line("--systemd-cgroup=false", verb, "c").status == 0
-
-
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"], ["--debug"], ["-h", "state"]])
 def test_help_of_the_program(command_line: CommandLine, words: list[str]) -> None:
     ended = command_line(*words)

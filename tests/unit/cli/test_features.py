@@ -175,14 +175,8 @@ def test_capabilities() -> None:
 
 
 def test_cgroup_managers() -> None:
-    assert linux("cgroup") == {"v1": False, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}
+    assert linux("cgroup") == {"v1": False, "v2": True, "systemd": True, "systemdUser": True, "rdma": True}
     assert refusals(with_linux(resources={"rdma": {"mlx5_1": {"hcaHandles": 3}}})) == []
-
-
-def test_systemd_is_no_manager_yet(command_line: CommandLine) -> None:
-    ended = command_line("--systemd-cgroup", "run", "x")
-    assert ended.status == 1
-    assert "the systemd cgroup manager is not available" in ended.errors
 
 
 def profile(**members: Any) -> dict[str, Any]:
@@ -268,9 +262,10 @@ def test_what_is_enabled_is_planned(place: tuple[str, ...], config: dict[str, An
 
 
 def test_annotations_that_change_what_pyrun_does() -> None:
-    (prefix,) = document()["potentiallyUnsafeConfigAnnotations"]
+    prefix, of_systemd = document()["potentiallyUnsafeConfigAnnotations"]
     plain = compile_for_test(minimal_config())
-    for harmless in ({"org.example.x": "1"}, {"bundle": "/elsewhere"}, {"org.systemd.property.X": "1"}):
+    # The latter are for the systemd manager, and no part of the plan.
+    for harmless in ({"org.example.x": "1"}, {"bundle": "/elsewhere"}, {f"{of_systemd}CPUWeight": "1"}):
         assert compile_for_test(minimal_config(annotations=harmless)).operations == plain.operations
     overlay = {f"{prefix}lowerdir": "/lower"}
     assert compile_for_test(minimal_config(annotations=overlay)).operations != plain.operations

@@ -48,6 +48,29 @@ def test_what_lifts_a_limit_is_written_where_there_is_one() -> None:
     assert "write_cgroup_file" not in names_of(compile_for_test(config))
 
 
+@pytest.mark.parametrize(
+    ("version", "limit"), [("1.0.2-dev", "max"), ("1.2.1", "max"), ("1.3.0", "1"), ("1.10.0", "1")]
+)
+def test_no_tasks_is_a_limit_since_version_1_3(version: str, limit: str) -> None:
+    """A limit of 1 is set when the init is born, because the outer stage may have to be there until then."""
+    config = {**config_with({"pids": {"limit": 0}}), "ociVersion": version}
+    plan = compile_for_test(config, cgroup_controllers=["pids"])
+    (written,) = arguments_of(plan, "write_cgroup_file")
+    assert written["values"] == ["max"]
+    assert [each["value"] for each in arguments_of(plan, "limit_at_birth")] == ([] if limit == "max" else [limit])
+
+
+@pytest.mark.parametrize(
+    ("unified", "before", "at_birth"),
+    [("max", "max", []), ("5", "5", []), ("1", "max", ["1"]), ("5\n1", "max", ["1"])],
+)
+def test_last_limit_of_processes_counts(unified: str, before: str, at_birth: list[str]) -> None:
+    config = config_with({"pids": {"limit": 7}, "unified": {"pids.max": unified}})
+    plan = compile_for_test(config, cgroup_controllers=["pids"])
+    assert arguments_of(plan, "write_cgroup_file")[-1]["values"] == [before]
+    assert [each["value"] for each in arguments_of(plan, "limit_at_birth")] == at_birth
+
+
 def test_files_that_every_cgroup_has_need_no_controller() -> None:
     config = config_with({"unified": {"cgroup.max.depth": "1"}})
     assert len(arguments_of(compile_for_test(config), "write_cgroup_file")) == 1
@@ -63,7 +86,8 @@ def test_files_that_every_cgroup_has_need_no_controller() -> None:
     ids=str,
 )
 def test_limit_without_its_controller(resources: dict[str, Any], pointer: str, controller: str) -> None:
-    with pytest.raises(PyrunError, match=f"needs controller {controller}, .*cgroup_no_v1={controller}") as caught:
+    words = f"needs controller {controller}, which cgroup v2 does not have here, as .*: remove the limit"
+    with pytest.raises(PyrunError, match=words) as caught:
         compile_for_test(config_with(resources), cgroup_controllers=CONTROLLERS)
     assert caught.value.pointer == f"/linux/resources{pointer}"
 

@@ -102,19 +102,25 @@ def test_reader_sees_the_old_or_the_new(state: StateDirectory, tmp_path: Path) -
 
     with running(write_forever):
         wait_until(lambda: state.read("plan") == contents[1], "the other has begun")
-        seen = {state.read("plan") for _ in range(2000)}
+        seen: set[bytes | None] = set()
+
+        def have_both_been_seen() -> bool:
+            seen.update(state.read("plan") for _ in range(2000))
+            return len(seen) > 1
+
+        wait_until(have_both_been_seen, "the other has written while this read")
     assert seen == set(contents)
 
 
-def write_again(root: str) -> tuple[int | None, bytes | None]:
-    """Writes the plan of the container `box`; returns the error's number, and what the plan is then."""
+def write_again(root: str) -> tuple[int | None, str | None, bytes | None, list[str]]:
+    """Writes the plan of the container `box`; returns the error's number and file, what the plan is then, all files."""
     with closing(StateDirectory(root, "box")) as state:
-        number = None
+        number = place = None
         try:
             state.write("plan", b"new" * 1000)
         except OSError as error:
-            number = error.errno
-        return number, state.read("plan")
+            number, place = error.errno, error.filename
+        return number, place, state.read("plan"), os.listdir(state.path)
 
 
 def make_with_plan(root: str) -> None:
@@ -126,14 +132,14 @@ def make_with_plan(root: str) -> None:
 def test_full_disk(tmp_path: Path) -> None:
     root = str(tmp_path)
     ended = on_full_disk(root, lambda: make_with_plan(root), lambda: write_again(root))
-    assert ended == (errno.ENOSPC, b"old")
+    assert ended == (errno.ENOSPC, f"{root}/box/plan", b"old", ["plan"])
 
 
 @pytest.mark.parametrize("size", [0, 1, 2999])
 def test_file_that_may_not_grow(tmp_path: Path, size: int) -> None:
     root = str(tmp_path)
     make_with_plan(root)
-    assert with_file_size_limit(size, lambda: write_again(root)) == (errno.EFBIG, b"old")
+    assert with_file_size_limit(size, lambda: write_again(root)) == (errno.EFBIG, f"{root}/box/plan", b"old", ["plan"])
 
 
 STATE: dict[str, Any] = {
