@@ -40,13 +40,19 @@ def _call(number: int, *arguments: object) -> int:
     return result
 
 
+def name_of(pid: int) -> str:
+    """Returns the name of the program that a process executes, as /proc/PID/comm has it."""
+    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+        return file.read().strip()
+
+
 @contextlib.contextmanager
 def user_namespace(first: int = 100000, size: int = 65536) -> Iterator[str]:
     """Yields the path of a new user namespace that maps ids from 0 to those from `first`."""
     with subprocess.Popen(["unshare", "--user", "sleep", "1000"], stdin=subprocess.DEVNULL) as holder:
         path = f"/proc/{holder.pid}/ns/user"
         try:
-            wait_until(lambda: os.readlink(path) != os.readlink("/proc/self/ns/user"), "unshare has made its namespace")
+            wait_until(lambda: name_of(holder.pid) == "sleep", "unshare has made its namespace")
             for name in ("uid_map", "gid_map"):
                 with open(f"/proc/{holder.pid}/{name}", "w", encoding="ascii") as file:
                     file.write(f"0 {first} {size}\n")

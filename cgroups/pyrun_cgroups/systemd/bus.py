@@ -84,7 +84,8 @@ class Connection:
         self.timeout_seconds = timeout_seconds
         self._parser = Parser()
         self._serial = 0
-        self.signals: list[Message] = []
+        self._signals: list[Message] = []
+        self._sender: str | None = None
         self._socket, address = _connect(addresses(user=user), user, timeout_seconds)
         self._is_private = address.endswith(_PRIVATE)
         try:
@@ -121,7 +122,8 @@ class Connection:
             if message.header.fields.get(HeaderFields.reply_serial) == serial:
                 break
             if message.header.message_type == MessageType.signal:
-                self.signals.append(message)
+                self._signals.append(message)
+        self._sender = message.header.fields.get(HeaderFields.sender)
         if message.header.message_type == MessageType.error:
             raise _refusal(message)
         answer: tuple[Any, ...] = message.body
@@ -137,7 +139,7 @@ class Connection:
             self.call("/org/freedesktop/DBus", _BUS, "AddMatch", "s", (rule,), destination=_BUS)
 
     def next_signal(self, deadline: float) -> Message:
-        """Return the next signal.
+        """Return the next signal of who has answered last: any user may send some to a connection to a bus.
 
         Args:
             deadline: until when to wait, as time.monotonic() counts.
@@ -145,11 +147,11 @@ class Connection:
         Raises:
             SystemdError: none comes in time.
         """
-        while not self.signals:
-            message = self._receive(deadline)
-            if message.header.message_type == MessageType.signal:
-                self.signals.append(message)
-        return self.signals.pop(0)
+        while True:
+            message = self._signals.pop(0) if self._signals else self._receive(deadline)
+            is_signal = message.header.message_type == MessageType.signal
+            if is_signal and message.header.fields.get(HeaderFields.sender) == self._sender:
+                return message
 
     def _send(
         self, path: str, interface: str, member: str, signature: str, body: tuple[Any, ...], destination: str

@@ -55,13 +55,13 @@ def place(plan: Plan, config: Config, request: Request, problems: Problems) -> b
 def resources_of(config: Config) -> dict[str, Any]:
     """Return ``linux.resources`` as the version of the specification that the document names has it.
 
-    Before 1.3 a pids limit of 0 is none: so runc before 1.4 and crun take it, and Podman before 5.4 writes it for
-    ``--pids-limit -1``.
+    Before 1.3 a pids limit of 0 asks for nothing: so runc before 1.4 and crun take it, and Podman before 5.4 writes
+    it for ``--pids-limit -1``.
     """
     resources: dict[str, Any] = (config.get("linux") or {}).get("resources") or {}
     pids = resources.get("pids")
     if pids and pids.get("limit") == 0 and tuple(map(int, config["ociVersion"].split(".")[:2])) < (1, 3):
-        return {**resources, "pids": {**pids, "limit": -1}}
+        return {**resources, "pids": {}}
     return resources
 
 

@@ -134,6 +134,22 @@ def test_job_that_fails(systemd: Systemd) -> None:
         manager.start("a-b.scope", [])
 
 
+def test_signals_of_others_on_the_bus(systemd: Systemd) -> None:
+    """Any user may send one to a connection; the bus says who has."""
+
+    def forged_before(call: Message) -> list[Message]:
+        forged = new_signal(EMITTER, "JobRemoved", "uoss", (7, JOB, "a-b.scope", "failed"))
+        forged.header.fields[HeaderFields.sender] = ":1.66"
+        answers = done(call)
+        for each in answers:
+            each.header.fields[HeaderFields.sender] = ":1.2"
+        return [forged, answers[1], forged, answers[2]]
+
+    systemd.answers["StartTransientUnit"] = [forged_before]
+    with Manager() as manager:
+        manager.start("a-b.scope", [])
+
+
 def test_refusal_is_one_line(systemd: Systemd) -> None:
     words = "Cannot set\nproperty X, or unknown property."
     systemd.answers["SetUnitProperties"] = [
