@@ -76,8 +76,11 @@ class Managed(Container):
         return int(dict(line.split() for line in self.value(name).splitlines())[key])
 
     def members(self) -> list[int]:
-        """Returns the ids of the processes in the cgroup; the init is the first."""
-        return sorted(map(int, self.value("cgroup.procs").split()))
+        """Returns the ids of the processes in the cgroup, none if it is gone; the init is the first."""
+        try:
+            return sorted(map(int, self.value("cgroup.procs").split()))
+        except FileNotFoundError:
+            return []
 
     def wait_for_words(self, words: str) -> str:
         """Waits until the program has written `words`, and returns all that it has written."""

@@ -48,6 +48,16 @@ def uses_everything(container: Managed) -> bool:
     return throttled > 2 and taken > 8 * MEBIBYTE
 
 
+def wait_for_use(container: Managed) -> None:
+    """Waits until the container's programs do what `using` has them do."""
+    container.wait_for_words("ready")
+    try:
+        wait_until(partial(uses_everything, container), "the program uses something of everything")
+    except TimeoutError as error:
+        error.add_note("\n".join([container.output, *map(container.value, ("cpu.max", "cpu.stat", "memory.stat"))]))
+        raise
+
+
 def statistics(container: Managed) -> dict[str, Any]:
     event = json.loads(container.runtime.call("events", "--stats", container.id).succeeded().output)
     assert (event["type"], event["id"]) == ("stats", container.id)
@@ -58,8 +68,7 @@ def statistics(container: Managed) -> dict[str, Any]:
 def test_statistics(make_managed: MakeManaged, disk: Disk) -> None:
     """They lie between what the files have said before and what they say afterwards."""
     container = make_managed(using(disk)).started()
-    container.wait_for_words("ready")
-    wait_until(partial(uses_everything, container), "the program uses something of everything")
+    wait_for_use(container)
     before = [container.count("cpu.stat", name) for name in ("usage_usec", "nr_periods", "throttled_usec")]
     data = statistics(container)
     after = [container.count("cpu.stat", name) for name in ("usage_usec", "nr_periods", "throttled_usec")]
@@ -109,8 +118,7 @@ def test_has_what_runc_has_in_its_order(
     found = []
     for each in (container, other):
         each.started()
-        each.wait_for_words("ready")
-        wait_until(partial(uses_everything, each), "the program uses something of everything")
+        wait_for_use(each)
         found.append(statistics(each))
     own = places(found[0], NEWER_STATISTICS)
     assert set(own) - set(places(found[1])) == NEWER_STATISTICS
