@@ -27,7 +27,7 @@ LITTLE_MEMORY = {"memory": {"limit": 32 * MEBIBYTE, "swap": 32 * MEBIBYTE}}
 BLOCK = 65536
 RESOURCES = {
     "memory": {"limit": 64 * MEBIBYTE, "swap": 96 * MEBIBYTE},
-    "cpu": {"quota": 50000, "period": 100000},
+    "cpu": {"quota": 20000, "period": 100000},  # so that two on one processor both come to their limits
     "pids": {"limit": 50},
 }
 
